@@ -1,0 +1,121 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs of the host: argv lists only, English output, bounded in time and bytes, never waiting for a keyboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+
+# Daemons' tools live in sbin, which is not on the PATH of an ordinary login.
+SEARCH_PATH = os.pathsep.join(
+    dict.fromkeys(
+        [
+            *filter(None, os.environ.get("PATH", "").split(os.pathsep)),
+            "/usr/local/sbin",
+            "/usr/sbin",
+            "/sbin",
+            "/usr/local/bin",
+            "/usr/bin",
+            "/bin",
+        ]
+    )
+)
+MAX_OUTPUT = 8 * 1024 * 1024
+
+
+class CommandMissing(MaintenanceError):
+    """The program is not on this host."""
+
+
+class CommandTimeout(MaintenanceError):
+    """The program did not end in time and was killed with all its children."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended: ``rc`` is negative for a signal; output is text, cut at the cap."""
+
+    argv: tuple[str, ...]
+    rc: int
+    stdout: str
+    stderr: str
+
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+    def first_error(self) -> str:
+        """The first line a person would read to learn why it failed."""
+        for line in (*self.stderr.splitlines(), *self.stdout.splitlines()):
+            if line.strip():
+                return clean(line)
+        return f"exit status {self.rc} without a word"
+
+
+def which(program: str) -> Optional[str]:
+    """The program's path, looked for in sbin folders too; None where the host has none."""
+    return shutil.which(program, path=SEARCH_PATH)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    stdin: Optional[bytes] = None,
+    env: Optional[Mapping[str, str]] = None,
+    max_output: int = MAX_OUTPUT,
+) -> Completed:
+    """Run a program to its end.
+
+    Raises CommandMissing, and CommandTimeout after ``timeout`` seconds (the whole process group is killed).
+    Output goes to unlinked temporary files, so a chatty program cannot fill our memory: ``max_output`` bytes are read.
+    """
+    path = which(argv[0])
+    if path is None:
+        raise CommandMissing(f"The program '{argv[0]}' is not installed on this host.")
+    full_env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C", "PATH": SEARCH_PATH, **(env or {})}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
+        if stdin is not None:
+            given.write(stdin)
+            given.seek(0)
+        with subprocess.Popen(
+            [path, *argv[1:]],
+            stdin=given if stdin is not None else subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=full_env,
+            start_new_session=True,
+        ) as process:
+            try:
+                rc = process.wait(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                _kill_group(process)
+                raise CommandTimeout(f"'{argv[0]}' did not end within {timeout:g} s and was stopped.") from None
+            except BaseException:
+                _kill_group(process)
+                raise
+        return Completed(tuple(argv), rc, _read(out, max_output), _read(err, max_output))
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _read(stream: object, limit: int) -> str:
+    stream.seek(0)  # type: ignore[attr-defined]
+    data: bytes = stream.read(limit)  # type: ignore[attr-defined]
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,29 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors that modules raise; only ``core.runner`` turns them into a failed task."""
+
+from __future__ import annotations
+
+
+class MaintenanceError(Exception):
+    """Something a person can act on, said in one sentence.
+
+    ``remedy`` tells what to do about it and is appended to the message of the failed task.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()
+
+
+class OptionError(MaintenanceError):
+    """An option holds a value that cannot be used: names the option, the value and what would be right."""
+
+    def __init__(self, option: str, value: object, expected: str) -> None:
+        super().__init__(f"Option '{option}' is {value!r}, but must be {expected}.")
+        self.option = option

@@ -1,0 +1,88 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A repair in two halves: a plan that says what and why, and the execution of that very plan.
+
+Check mode returns the plan; a real run hands the same plan to :func:`execute`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Deadline
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change that would be made: ``estimate`` is what it costs or wins, with units in the keys."""
+
+    action: str
+    target: str
+    reason: str
+    reversible: bool
+    estimate: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "action": self.action,
+            "target": clean(self.target),
+            "reason": clean(self.reason),
+            "reversible": self.reversible,
+            "estimate": dict(self.estimate),
+        }
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the doer of a step saw before and after it."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+@dataclass
+class Execution:
+    """What came of a plan; every step is in exactly one of the three lists."""
+
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    left: list[dict[str, Any]] = field(default_factory=list)
+
+
+def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: Deadline) -> Execution:
+    """Carry out a plan, a step at a time, until done or until the deadline.
+
+    ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
+    tried. Steps that the deadline cut off are ``left``, with the reason.
+    """
+    outcome = Execution()
+    for step in plan:
+        if deadline.passed():
+            outcome.left.append(kept(step.target, f"{step.action} was planned, but the window had closed"))
+            continue
+        started = deadline.clock.monotonic()
+        try:
+            effect = act(step)
+        except MaintenanceError as error:
+            outcome.failed.append({"action": step.action, "target": clean(step.target), "error": clean(str(error))})
+            continue
+        outcome.applied.append(
+            {
+                "action": step.action,
+                "target": clean(step.target),
+                "before": effect.before,
+                "after": effect.after,
+                "seconds": round(deadline.clock.monotonic() - started, 3),
+            }
+        )
+    return outcome
+
+
+def kept(target: str, reason: str) -> dict[str, Any]:
+    """An object that was left alone, and why."""
+    return {"target": clean(target), "reason": clean(reason)}

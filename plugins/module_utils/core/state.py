@@ -1,0 +1,128 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module remembers on its host between runs: cursors, counters, streaks.
+
+A file for each module and consumer, in a folder that only its owner can enter, written whole to a temporary file,
+fsynced and renamed. Each file holds two generations. The controller tells which generation it has in its journal: when
+the last run's record never got there, the run before it is the one to go on from, and nothing is lost between the two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+
+ROOT_DIRECTORY = "/var/lib/fleetcare-maintenance"
+SCHEMA = 1
+_CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+
+
+class StateError(MaintenanceError):
+    """State cannot be read or written; the check goes on without memory and says so."""
+
+
+def default_directory() -> str:
+    """``/var/lib/fleetcare-maintenance`` for root, the XDG state folder of anybody else."""
+    if os.geteuid() == 0:
+        return ROOT_DIRECTORY
+    home = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return os.path.join(home, "fleetcare-maintenance")
+
+
+@dataclass
+class State:
+    """The state of one module for one consumer.
+
+    ``acknowledged``: the generation the journal knows of; ``""`` when the journal knows of none, None when nobody
+    can tell (then the newest generation is taken).
+    """
+
+    directory: Path
+    module: str
+    consumer: str
+    acknowledged: Optional[str] = None
+    generation: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        if not _CONSUMER.fullmatch(self.consumer):
+            raise OptionError("state_consumer", self.consumer, "1 to 100 letters, digits, dots, dashes, underscores or @")
+
+    @property
+    def path(self) -> Path:
+        return self.directory / f"{self.module}.{self.consumer}.json"
+
+    def load(self) -> dict[str, Any]:
+        """The data of the generation to go on from; empty where there is none. Raises StateError."""
+        for generation in self._generations():
+            if self.acknowledged is None or generation["id"] == self.acknowledged:
+                data = generation["data"]
+                return data if isinstance(data, dict) else {}
+        return {}
+
+    def save(self, data: dict[str, Any]) -> str:
+        """Write ``data`` as the new generation beside the one this run started from; returns its id."""
+        started_from = [
+            kept for kept in self._generations() if self.acknowledged is None or kept["id"] == self.acknowledged
+        ][:1]
+        document = {"schema": SCHEMA, "generations": [{"id": self.generation, "data": data}, *started_from]}
+        try:
+            self._prepare_directory()
+            write_atomically(self.path, json.dumps(document, separators=(",", ":")).encode(), mode=0o600)
+        except OSError as error:
+            raise StateError(f"State cannot be written to {self.path}: {error.strerror}.") from error
+        return self.generation
+
+    def _generations(self) -> list[dict[str, Any]]:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StateError(f"State cannot be read from {self.path}: {error.strerror}.") from error
+        with os.fdopen(descriptor, "rb") as stream:
+            facts = os.fstat(stream.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+                raise StateError(f"State in {self.path} is not a plain file of uid {os.geteuid()} and is not trusted.")
+            try:
+                document = json.load(stream)
+                return [dict(kept) for kept in document["generations"] if {"id", "data"} <= set(kept)]
+            except (ValueError, TypeError, KeyError):
+                return []
+
+    def _prepare_directory(self) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = os.lstat(self.directory)
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+            raise StateError(f"State folder {self.directory} does not belong to uid {os.geteuid()} and is not trusted.")
+        if stat.S_IMODE(facts.st_mode) != 0o700:
+            os.chmod(self.directory, 0o700)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+    """Temporary file in the same folder, fsync, rename, fsync of the folder: the old content or the new, never half."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
