@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Optional
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Number, Status
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
+    Finding,
+    Number,
+    Status,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook, Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 
@@ -30,7 +33,7 @@ class Check:
     remedy: str
     source: str
     unit: str = ""
-    levels: Optional[Levels] = None
+    levels: Levels | None = None
 
 
 class Catalogue(Mapping[str, Check]):
@@ -62,7 +65,9 @@ class Catalogue(Mapping[str, Check]):
         chosen = set() if positive else set(self)
         for glob in patterns:
             bare = glob.lstrip("!")
-            matched = {check for check in self if fnmatchcase(check, bare) or fnmatchcase(check, f"{self.subject}.{bare}")}
+            matched = {
+                check for check in self if fnmatchcase(check, bare) or fnmatchcase(check, f"{self.subject}.{bare}")
+            }
             if not matched:
                 raise OptionError(option, glob, f"a glob that matches some of {', '.join(self)}")
             chosen = chosen - matched if glob.startswith("!") else chosen | matched
@@ -83,7 +88,7 @@ class Catalogue(Mapping[str, Check]):
         phrase: str,
         *,
         book: LevelBook,
-        levels: Optional[Levels] = None,
+        levels: Levels | None = None,
         evidence: Sequence[str] = (),
         remedy: str = "",
         note: str = "",

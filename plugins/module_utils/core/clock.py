@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Optional
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 
@@ -52,7 +51,7 @@ class Deadline:
     """When a repair must have stopped, on the host's own clock; None never ends."""
 
     clock: Clock
-    at: Optional[datetime] = None
+    at: datetime | None = None
 
     def left(self) -> float:
         """Seconds that are left, never negative; infinite without a deadline."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,6 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
@@ -62,7 +62,7 @@ class Completed:
         return f"exit status {self.rc} without a word"
 
 
-def which(program: str) -> Optional[str]:
+def which(program: str) -> str | None:
     """The program's path, looked for in sbin folders too; None where the host has none."""
     return shutil.which(program, path=SEARCH_PATH)
 
@@ -71,8 +71,8 @@ def run(
     argv: Sequence[str],
     *,
     timeout: float,
-    stdin: Optional[bytes] = None,
-    env: Optional[Mapping[str, str]] = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
     max_output: int = MAX_OUTPUT,
 ) -> Completed:
     """Run a program to its end.
@@ -108,10 +108,8 @@ def run(
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

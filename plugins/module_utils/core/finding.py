@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted
 
@@ -40,9 +40,9 @@ class Finding:
     item: str
     status: Status
     summary: str
-    value: Optional[Number] = None
+    value: Number | None = None
     unit: str = ""
-    levels: Optional[Mapping[str, Any]] = None
+    levels: Mapping[str, Any] | None = None
     evidence: tuple[str, ...] = ()
     remedy: str = ""
 

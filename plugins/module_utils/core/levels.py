@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Number, Status
@@ -27,9 +27,9 @@ _KEYS = (*NAMES, "for")
 class Levels:
     """Thresholds of one check in the check's unit; ``runs`` is how many runs in a row must agree before it alarms."""
 
-    info: Optional[float] = None
-    warning: Optional[float] = None
-    critical: Optional[float] = None
+    info: float | None = None
+    warning: float | None = None
+    critical: float | None = None
     direction: Direction = "upper"
     runs: int = 1
 
@@ -59,11 +59,6 @@ class Levels:
             plain["for"] = self.runs
         return plain
 
-    def scaled(self, change: Mapping[str, Optional[float]]) -> Levels:
-        """The same levels with some limits replaced, for levels that depend on the size of the item."""
-        known = {field.name for field in fields(self)}
-        return replace(self, **{name: limit for name, limit in change.items() if name in known})
-
 
 def override(base: Levels, raw: object, *, option: str) -> Levels:
     """``base`` with what a user gave for it; ``null`` turns a level off. Raises OptionError in one sentence."""
@@ -71,7 +66,11 @@ def override(base: Levels, raw: object, *, option: str) -> Levels:
         raise OptionError(option, raw, "a mapping with some of info, warning, critical and for")
     for key in raw:
         if key not in _KEYS:
-            raise OptionError(f"{option}.{key}", raw[key], "absent: a level has only the keys info, warning, critical and for")
+            raise OptionError(
+                f"{option}.{key}",
+                raw[key],
+                "absent: a level has only the keys info, warning, critical and for",
+            )
     change: dict[str, Any] = {name: _limit(raw[name], option=f"{option}.{name}") for name in NAMES if name in raw}
     if "for" in raw:
         change["runs"] = _runs(raw["for"], option=f"{option}.for")
@@ -80,7 +79,7 @@ def override(base: Levels, raw: object, *, option: str) -> Levels:
     return merged
 
 
-def _limit(raw: object, *, option: str) -> Optional[float]:
+def _limit(raw: object, *, option: str) -> float | None:
     if raw is None:
         return None
     if isinstance(raw, bool):
@@ -108,7 +107,11 @@ def _must_climb(levels: Levels, *, option: str) -> None:
     limits = [limit for name in NAMES if (limit := getattr(levels, name)) is not None]
     ordered = sorted(limits, reverse=levels.direction == "lower")
     if limits != ordered:
-        rule = "rise from info over warning to critical" if levels.direction == "upper" else "fall from info over warning to critical"
+        rule = (
+            "rise from info over warning to critical"
+            if levels.direction == "upper"
+            else "fall from info over warning to critical"
+        )
         raise OptionError(option, levels.worded(""), f"levels that {rule}")
 
 
@@ -119,7 +122,7 @@ class LevelBook:
     (``host.disk_bytes[/var*]``); the more special key wins, then the later one.
     """
 
-    def __init__(self, overrides: Optional[Mapping[str, Any]] = None) -> None:
+    def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
         self._plain: dict[str, Any] = {}
         self._items: list[tuple[str, str, Any]] = []
         for key, raw in (overrides or {}).items():
@@ -129,7 +132,9 @@ class LevelBook:
             elif rest.endswith("]") and len(rest) > 1:
                 self._items.append((check, rest[:-1], raw))
             else:
-                raise OptionError(f"levels.{key}", raw, "keyed by a check id, or by a check id with an item in brackets")
+                raise OptionError(
+                    f"levels.{key}", raw, "keyed by a check id, or by a check id with an item in brackets"
+                )
 
     def checks(self) -> set[str]:
         """Every check id that the overrides name."""
@@ -143,7 +148,7 @@ class LevelBook:
         """Whether the user set levels for this check as a whole."""
         return check in self._plain
 
-    def lookup(self, check: str, item: str, default: Optional[Levels]) -> Optional[Levels]:
+    def lookup(self, check: str, item: str, default: Levels | None) -> Levels | None:
         """The levels for one item of a check; None where the check has none and nobody gave any."""
         levels = default
         if check in self._plain:

@@ -18,12 +18,25 @@ from typing import Any, NoReturn
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, hold_back
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, Deadline, parse_time
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import (
+    Clock,
+    Deadline,
+    parse_time,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, tally, worst
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
+    Finding,
+    Metric,
+    tally,
+    worst,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, Step
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import State, StateError, default_directory
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import (
+    State,
+    StateError,
+    default_directory,
+)
 
 #: Options of every module; the documentation fragment ``fleetcare.maintenance.common_options`` describes them.
 COMMON_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -105,8 +118,18 @@ def run(
             clock=clock or Clock(),
         )
     except MaintenanceError as error:
-        module.fail_json(msg=str(error))
+        _fail(module, error)
+    _exit(module, result)
+
+
+def _fail(module: AnsibleModule, error: MaintenanceError) -> NoReturn:
+    module.fail_json(msg=str(error))
+    raise AssertionError("fail_json returned")
+
+
+def _exit(module: AnsibleModule, result: Mapping[str, Any]) -> NoReturn:
     module.exit_json(**result)
+    raise AssertionError("exit_json returned")
 
 
 def perform(
@@ -189,9 +212,7 @@ def hold_back_short(findings: Sequence[Finding], before: Mapping[str, int]) -> t
     return judged, streaks
 
 
-def present(
-    result: Result, *, check_mode: bool, repair: bool, generation: str, memory_error: str
-) -> dict[str, Any]:
+def present(result: Result, *, check_mode: bool, repair: bool, generation: str, memory_error: str) -> dict[str, Any]:
     """The module's result as the design's contract has it."""
     statuses = [finding.status for finding in result.findings]
     plain: dict[str, Any] = {
@@ -233,5 +254,9 @@ def _diff(steps: Sequence[Mapping[str, Any]], execution: Execution, *, check_mod
         return {"before_header": "now", "after_header": "planned", "before": "", "after": "".join(lines)}
     before = [f"{done['action']} {done['target']}: {done['before']}\n" for done in execution.applied]
     after = [f"{done['action']} {done['target']}: {done['after']}\n" for done in execution.applied]
-    return {"before_header": "before", "after_header": "after", "before": "".join(before), "after": "".join(after)}
-
+    return {
+        "before_header": "before",
+        "after_header": "after",
+        "before": "".join(before),
+        "after": "".join(after),
+    }

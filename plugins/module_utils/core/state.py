@@ -18,9 +18,12 @@ import stat
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import (
+    MaintenanceError,
+    OptionError,
+)
 
 ROOT_DIRECTORY = "/var/lib/fleetcare-maintenance"
 SCHEMA = 1
@@ -50,12 +53,14 @@ class State:
     directory: Path
     module: str
     consumer: str
-    acknowledged: Optional[str] = None
+    acknowledged: str | None = None
     generation: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
         if not _CONSUMER.fullmatch(self.consumer):
-            raise OptionError("state_consumer", self.consumer, "1 to 100 letters, digits, dots, dashes, underscores or @")
+            raise OptionError(
+                "state_consumer", self.consumer, "1 to 100 letters, digits, dots, dashes, underscores or @"
+            )
 
     @property
     def path(self) -> Path:

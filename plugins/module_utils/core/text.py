@@ -24,7 +24,10 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}://[^\s/:@]{0,200}):[^\s/@]{1,200}@"), r"\1:***@"),
-    (re.compile(r"(?i)\b(authorization|proxy-authorization|cookie|set-cookie)(\s*[:=]\s*)[^\r\n]{1,400}"), r"\1\2***"),
+    (
+        re.compile(r"(?i)\b(authorization|proxy-authorization|cookie|set-cookie)(\s*[:=]\s*)[^\r\n]{1,400}"),
+        r"\1\2***",
+    ),
     (
         re.compile(
             r"(?i)\b([a-z0-9_.-]{0,40}(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
@@ -34,7 +37,10 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,400}"), r"\1 ***"),
     (re.compile(r"(?i)(\s--?(?:p|password|passwd|pass|token|secret)(?:=|\s+))[^\s-][^\s]{0,200}"), r"\1***"),
-    (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"), "***"),
+    (
+        re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,8000}(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"),
+        "***",
+    ),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,1000}\.[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{0,1000}"), "***"),
 )
 
