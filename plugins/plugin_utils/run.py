@@ -1,0 +1,151 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run: the identity that every worker of one ``ansible-playbook`` shares, and who ran what from where."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import socket
+import subprocess
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ansible import constants
+from ansible.context import CLIARGS
+from ansible.release import __version__ as ansible_version
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.journal.chain import SCHEMA
+
+_RUN_NAME = "fleetcare-run"
+#: How AWX and its predecessors tell a job about itself.
+_JOB_VARIABLES = {
+    "job_id": ("awx_job_id", "tower_job_id"),
+    "template": ("awx_job_template_name", "tower_job_template_name"),
+    "launched_by": ("awx_user_name", "tower_user_name"),
+    "schedule": ("awx_schedule_name", "tower_schedule_name"),
+    "workflow_job_id": ("awx_workflow_job_id", "tower_workflow_job_id"),
+}
+
+
+def run_id(clock: Clock) -> str:
+    """The id of this run, the same in every worker process, such as ``20260131T040000Z-1f2e3d4c``.
+
+    Ansible makes one temporary folder per invocation before it forks; the first worker to come leaves the id there.
+    """
+    path = Path(constants.DEFAULT_LOCAL_TMP) / _RUN_NAME
+    for _attempt in range(2):
+        try:
+            return path.read_text(encoding="ascii")
+        except FileNotFoundError:
+            pass
+        fresh = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        temporary = path.with_name(f"{_RUN_NAME}.{os.getpid()}")
+        temporary.write_text(fresh, encoding="ascii")
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            continue
+        finally:
+            temporary.unlink()
+    return path.read_text(encoding="ascii")
+
+
+def describe(
+    *,
+    run: str,
+    variables: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    cadence: str,
+    working_directory: Path,
+    environment: Mapping[str, str],
+    now: datetime,
+) -> dict[str, Any]:
+    """What ``run.json`` holds: who ran what, when, from which commit, in check mode or not, on which hosts.
+
+    Of extra variables only the names are kept, for their values may be secrets; of the collection's own settings a
+    hash, to see from run to run whether anything changed.
+    """
+    playbooks = [str(name) for name in CLIARGS.get("args") or ()]
+    return {
+        "schema": SCHEMA,
+        "run": run,
+        "started": iso(now),
+        "cadence": cadence,
+        "playbooks": playbooks,
+        "check_mode": bool(CLIARGS.get("check")),
+        "diff_mode": bool(CLIARGS.get("diff")),
+        "limit": str(CLIARGS.get("subset") or ""),
+        "tags": sorted(str(tag) for tag in CLIARGS.get("tags") or () if tag != "all"),
+        "extra_variables": _extra_names(CLIARGS.get("extra_vars") or ()),
+        "inventory": [str(source) for source in variables.get("ansible_inventory_sources") or ()],
+        "hosts": sorted(str(host) for host in variables.get("ansible_play_hosts_all") or ()),
+        "settings_hash": hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest(),
+        "user": _user(),
+        "sudo_user": environment.get("SUDO_USER", ""),
+        "job": _job(variables),
+        "controller": socket.gethostname(),
+        "working_directory": str(working_directory),
+        "commit": commit_of(working_directory),
+        "ansible": ansible_version,
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _job(variables: Mapping[str, Any]) -> dict[str, str]:
+    job = {}
+    for key, names in _JOB_VARIABLES.items():
+        for name in names:
+            if variables.get(name):
+                job.setdefault(key, str(variables[name]))
+    return job
+
+
+def _extra_names(extra: Any) -> list[str]:
+    names: set[str] = set()
+    for piece in extra:
+        text = str(piece).strip()
+        if text.startswith("{"):
+            try:
+                names.update(str(name) for name in json.loads(text))
+            except ValueError:
+                names.add("(inline)")
+        elif text.startswith("@"):
+            names.add(text)
+        else:
+            names.update(word.partition("=")[0] for word in text.split() if "=" in word)
+    return sorted(names)
+
+
+def commit_of(directory: Path) -> str:
+    """The git commit a directory stands at, with ``+`` behind it for uncommitted changes; empty without git."""
+    try:
+        head = _git(directory, "rev-parse", "HEAD")
+        changed = _git(directory, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return head + ("+" if changed else "")
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(directory), "--no-optional-locks", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=5,
+        stdin=subprocess.DEVNULL,
+    ).stdout.strip()

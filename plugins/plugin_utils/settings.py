@@ -1,0 +1,190 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``maintenance_*`` variables, read and checked once before anything is touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership import (
+    Suppression,
+    parse_owners,
+    parse_suppressions,
+)
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import SUBJECTS
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import (
+    Calendar,
+    parse_freezes,
+    parse_holidays,
+    parse_windows,
+    parse_zone,
+)
+
+CADENCES = ("", "daily", "weekly", "monthly", "quarterly")
+ON_FAILURE = ("error", "finding")
+FAIL_ON = ("info", "warning", "unknown", "critical", "never")
+LEVELS_PREFIX = "maintenance_levels"
+
+#: Everything the collection reads, so that a misspelt variable can be told from one of the user's own.
+NAMES = frozenset(
+    {
+        "maintenance_cadence",
+        "maintenance_consumer",
+        "maintenance_contacts",
+        "maintenance_fail_on",
+        "maintenance_freezes",
+        "maintenance_holidays",
+        "maintenance_on_failure",
+        "maintenance_override",
+        "maintenance_owners",
+        "maintenance_reports_dir",
+        "maintenance_state_dir",
+        "maintenance_store_url",
+        "maintenance_suppressions",
+        "maintenance_timezone",
+        "maintenance_windows",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings in force for one host of one run."""
+
+    reports: Path
+    levels: dict[str, Any]
+    calendar: Calendar
+    zone: ZoneInfo
+    suppressions: tuple[Suppression, ...]
+    owners: tuple[tuple[str, tuple[str, ...]], ...]
+    on_failure: str
+    fail_on: str
+    cadence: str
+    consumer: str
+    state_dir: str | None
+    store_url: str
+    contacts: dict[str, list[str]]
+
+    @property
+    def journal(self) -> Path:
+        return self.reports / "journal"
+
+
+def gather(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> dict[str, Any]:
+    """The templated values of the collection's own variables; nothing else of the inventory is looked at."""
+    return {
+        name: template(variables[name]) for name in sorted(variables) if name in NAMES or name.startswith(LEVELS_PREFIX)
+    }
+
+
+def parse(given: Mapping[str, Any], *, working_directory: Path, environment: Mapping[str, str]) -> Settings:
+    """Settings from what :func:`gather` found. Raises OptionError, in a sentence, for the first one that is wrong."""
+    zone_name = str(given.get("maintenance_timezone") or "UTC")
+    zone = parse_zone(zone_name, option="maintenance_timezone")
+    reason, by = _override(given.get("maintenance_override"), environment)
+    return Settings(
+        reports=working_directory / _text(given, "maintenance_reports_dir", "reports"),
+        levels=merge_levels(given),
+        calendar=Calendar(
+            windows=parse_windows(given.get("maintenance_windows"), default_zone=zone_name),
+            freezes=parse_freezes(given.get("maintenance_freezes"), default_zone=zone_name),
+            holidays=parse_holidays(given.get("maintenance_holidays")),
+            override_reason=reason,
+            override_by=by,
+        ),
+        zone=zone,
+        suppressions=parse_suppressions(given.get("maintenance_suppressions"), zone=zone),
+        owners=parse_owners(given.get("maintenance_owners")),
+        on_failure=_choice(given, "maintenance_on_failure", "error", ON_FAILURE),
+        fail_on=_choice(given, "maintenance_fail_on", "critical", FAIL_ON),
+        cadence=_choice(given, "maintenance_cadence", "", CADENCES),
+        consumer=_consumer(given, environment),
+        state_dir=_text(given, "maintenance_state_dir", "") or None,
+        store_url=_text(given, "maintenance_store_url", ""),
+        contacts=_contacts(given.get("maintenance_contacts")),
+    )
+
+
+def merge_levels(given: Mapping[str, Any]) -> dict[str, Any]:
+    """All ``maintenance_levels*`` merged in name order: a later variable's levels replace the earlier ones, one by one.
+
+    Every key is held against the subjects, every value against the form of a level, so a typing error is told.
+    """
+    merged: dict[str, Any] = {}
+    for name in sorted(name for name in given if name.startswith(LEVELS_PREFIX)):
+        block = given[name]
+        if block is None:
+            continue
+        if not isinstance(block, Mapping):
+            raise OptionError(name, block, "a mapping of check ids to levels")
+        for key, levels in block.items():
+            subject = str(key).partition(".")[0]
+            if subject not in SUBJECTS or "." not in str(key):
+                raise OptionError(
+                    f"{name}.{key}", key, f"a check id such as host.memory; subjects are {', '.join(SUBJECTS)}"
+                )
+            if not isinstance(levels, Mapping):
+                raise OptionError(f"{name}.{key}", levels, "a mapping with some of info, warning, critical and for")
+            merged[str(key)] = {**merged.get(str(key), {}), **levels}
+    book = LevelBook(merged)
+    for check in sorted(book.checks()):
+        book.lookup(check, "", None)
+    return merged
+
+
+def _text(given: Mapping[str, Any], name: str, default: str) -> str:
+    raw = given.get(name)
+    if raw is None or raw == "":
+        return default
+    if not isinstance(raw, str):
+        raise OptionError(name, raw, "a text")
+    return os.path.expanduser(raw)
+
+
+def _choice(given: Mapping[str, Any], name: str, default: str, choices: tuple[str, ...]) -> str:
+    raw = given.get(name)
+    if raw is None:
+        return default
+    if raw not in choices:
+        raise OptionError(name, raw, f"one of {', '.join(choice for choice in choices if choice)}")
+    return str(raw)
+
+
+def _override(raw: object, environment: Mapping[str, str]) -> tuple[str, str]:
+    if raw is None:
+        return "", ""
+    if not isinstance(raw, Mapping) or set(raw) - {"reason", "by"} or not str(raw.get("reason") or "").strip():
+        raise OptionError("maintenance_override", raw, "a mapping with the reason, and by for who decided it")
+    return str(raw["reason"]), str(raw.get("by") or environment.get("USER") or "unknown")
+
+
+def _consumer(given: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    # An AWX job runs in a container with a name of its own each time, but it is one and the same consumer.
+    name = _text(given, "maintenance_consumer", "awx" if environment.get("AWX_HOST") else socket.gethostname())
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:100].lstrip("._@-") or "controller"
+
+
+def _contacts(raw: object) -> dict[str, list[str]]:
+    if raw is None:
+        return {}
+    expected = "a mapping of owners to Apprise URLs"
+    if not isinstance(raw, Mapping):
+        raise OptionError("maintenance_contacts", type(raw).__name__, expected)
+    contacts = {}
+    for owner, urls in raw.items():
+        listed = [urls] if isinstance(urls, str) else urls
+        if not isinstance(listed, (list, tuple)) or not all(isinstance(url, str) and "://" in url for url in listed):
+            # The value is a secret: the sentence names its owner only.
+            raise OptionError(f"maintenance_contacts.{owner}", "(hidden)", "an Apprise URL or a list of them")
+        contacts[str(owner)] = list(listed)
+    return contacts

@@ -1,0 +1,307 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When repairs may run: windows, freezes, holidays, and the override that is recorded.
+
+All rules are written in local time and decided in UTC. A local time that a change to summer time leaves out moves
+forward by the gap; one that comes twice is taken the first time. So a night's window can be an hour shorter or longer,
+and one that lies wholly in the missing hour does not open that night.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dateutil.rrule import rrulestr
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+#: How far ahead the next opening is looked for: a yearly window must be found.
+HORIZON = timedelta(days=400)
+_DURATION = re.compile(r"(?:(\d{1,3})\s*d)?\s*(?:(\d{1,4})\s*h)?\s*(?:(\d{1,5})\s*m(?:in)?)?")
+_WINDOW_KEYS = {"name", "days", "start", "end", "rrule", "start_date", "duration", "timezone"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time, both ends aware and in UTC; ``end`` itself is outside."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+
+@dataclass(frozen=True)
+class Freeze:
+    span: Span
+    reason: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rule for spans: either weekdays with a start and an end, or an RRULE with a duration."""
+
+    name: str
+    zone: ZoneInfo
+    days: frozenset[int] = frozenset()
+    start: time = time(0)
+    end: time = time(0)
+    rule: str = ""
+    first: date | None = None
+    length: timedelta = timedelta(0)
+
+    def spans(self, moment: datetime, holidays: frozenset[date]) -> Iterator[Span]:
+        """The spans that hold ``moment`` or come after it, in order, up to the horizon."""
+        for begin, finish in self._local_spans(moment.astimezone(self.zone).replace(tzinfo=None)):
+            if begin.date() in holidays:
+                continue
+            start = _in_zone(begin, self.zone)
+            end = start + self.length if self.rule else _in_zone(finish, self.zone)
+            if start < end and end > moment:
+                yield Span(start, end)
+
+    def _local_spans(self, local: datetime) -> Iterator[tuple[datetime, datetime]]:
+        if self.rule:
+            yield from self._by_rule(local)
+            return
+        overnight = timedelta(days=1 if self.end <= self.start else 0)
+        day = local.date() - timedelta(days=2)
+        while day <= local.date() + HORIZON:
+            if day.weekday() in self.days:
+                yield datetime.combine(day, self.start), datetime.combine(day + overnight, self.end)
+            day += timedelta(days=1)
+
+    def _by_rule(self, local: datetime) -> Iterator[tuple[datetime, datetime]]:
+        anchor = self.first or date(local.year - 1, 1, 1)
+        rule = rrulestr(self.rule, dtstart=datetime.combine(anchor, time(0)), ignoretz=True)
+        for begin in rule.xafter(local - self.length - timedelta(days=1), inc=True):
+            if begin > local + HORIZON:
+                return
+            yield begin, begin + self.length
+
+
+def _in_zone(local: datetime, zone: ZoneInfo) -> datetime:
+    return local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Everything that decides about repairs; ``windows`` empty means that any time is allowed."""
+
+    windows: tuple[Window, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+    holidays: frozenset[date] = frozenset()
+    override_reason: str = ""
+    override_by: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a repair may run now, until when, and in words why (not)."""
+
+    allowed: bool
+    reason: str
+    window: str = ""
+    ends: datetime | None = None
+    overridden: bool = False
+
+
+def decide(calendar: Calendar, now: datetime) -> Decision:
+    """Hold ``now`` (aware) against the calendar."""
+    if calendar.override_reason:
+        return Decision(True, f"override: {calendar.override_reason}", overridden=True)
+    for freeze in calendar.freezes:
+        if freeze.span.holds(now):
+            return Decision(False, f"frozen until {iso(freeze.span.end)}: {freeze.reason}")
+    ahead = [freeze.span.start for freeze in calendar.freezes if freeze.span.start > now]
+    next_freeze = min(ahead, default=None)
+    if not calendar.windows:
+        return Decision(True, "no maintenance window is set, so any time is allowed", ends=next_freeze)
+    return _decide_windows(calendar, now, next_freeze)
+
+
+def _decide_windows(calendar: Calendar, now: datetime, next_freeze: datetime | None) -> Decision:
+    openings: list[tuple[datetime, str]] = []
+    current: list[tuple[datetime, str]] = []
+    for window in calendar.windows:
+        for span in window.spans(now, calendar.holidays):
+            if span.holds(now):
+                current.append((span.end, window.name))
+                continue
+            openings.append((span.start, window.name))
+            break
+    if current:
+        end, name = max(current)
+        ends = min(end, next_freeze) if next_freeze else end
+        return Decision(True, f"window {name} is open until {iso(ends)}", window=name, ends=ends)
+    if openings:
+        start, name = min(openings)
+        return Decision(False, f"outside every maintenance window; {name} opens {iso(start)}")
+    return Decision(False, f"outside every maintenance window, and none opens in the next {HORIZON.days} days")
+
+
+def parse_windows(raw: object, *, default_zone: str, option: str = "maintenance_windows") -> tuple[Window, ...]:
+    """``maintenance_windows`` as windows. Raises OptionError."""
+    windows = []
+    for index, entry in enumerate(_listed(raw, option)):
+        here = f"{option}[{index}]"
+        if not isinstance(entry, Mapping):
+            raise OptionError(here, entry, "a mapping with days, start and end, or with rrule and duration")
+        for key in entry:
+            if key not in _WINDOW_KEYS:
+                raise OptionError(f"{here}.{key}", entry[key], f"one of the keys {', '.join(sorted(_WINDOW_KEYS))}")
+        zone = parse_zone(entry.get("timezone", default_zone), option=f"{here}.timezone")
+        name = str(entry.get("name", f"window {index + 1}"))
+        build = _rule_window if "rrule" in entry else _weekly_window
+        windows.append(build(entry, name=name, zone=zone, option=here))
+    return tuple(windows)
+
+
+def _weekly_window(entry: Mapping[str, Any], *, name: str, zone: ZoneInfo, option: str) -> Window:
+    for key in ("start", "end"):
+        if key not in entry:
+            raise OptionError(f"{option}.{key}", None, 'a time such as "02:00"')
+    return Window(
+        name=name,
+        zone=zone,
+        days=_days(entry.get("days", "mon-sun"), option=f"{option}.days"),
+        start=_time(entry["start"], option=f"{option}.start"),
+        end=_time(entry["end"], option=f"{option}.end"),
+    )
+
+
+def _rule_window(entry: Mapping[str, Any], *, name: str, zone: ZoneInfo, option: str) -> Window:
+    rule = str(entry["rrule"]).removeprefix("RRULE:").upper()
+    first = _date(entry["start_date"], option=f"{option}.start_date") if "start_date" in entry else None
+    if re.search(r"FREQ=(SECONDLY|MINUTELY)", rule):
+        raise OptionError(f"{option}.rrule", rule, "a rule that repeats hourly at the most")
+    if first is None and re.search(r"COUNT=|INTERVAL=(?!1\b)", rule):
+        raise OptionError(f"{option}.start_date", None, "a date, for a rule with INTERVAL or COUNT counts from it")
+    try:
+        rrulestr(rule, dtstart=datetime(2000, 1, 1), ignoretz=True)  # noqa: DTZ001 - local time without a zone is meant
+    except (ValueError, TypeError, AttributeError):
+        raise OptionError(f"{option}.rrule", rule, "an RFC 5545 rule such as FREQ=MONTHLY;BYDAY=1SU;BYHOUR=2") from None
+    if "duration" not in entry:
+        raise OptionError(f"{option}.duration", None, "how long the window stays open, such as 2h or 90m")
+    length = parse_duration(entry["duration"], option=f"{option}.duration")
+    return Window(name=name, zone=zone, rule=rule, first=first, length=length)
+
+
+def parse_freezes(raw: object, *, default_zone: str, option: str = "maintenance_freezes") -> tuple[Freeze, ...]:
+    """``maintenance_freezes`` as spans with their reasons. Raises OptionError."""
+    freezes = []
+    for index, entry in enumerate(_listed(raw, option)):
+        here = f"{option}[{index}]"
+        if not isinstance(entry, Mapping) or set(entry) - {"from", "to", "reason", "timezone"}:
+            raise OptionError(here, entry, "a mapping with from, to and reason")
+        zone = parse_zone(entry.get("timezone", default_zone), option=f"{here}.timezone")
+        start = parse_moment(entry.get("from"), zone=zone, end_of_day=False, option=f"{here}.from")
+        end = parse_moment(entry.get("to"), zone=zone, end_of_day=True, option=f"{here}.to")
+        if start >= end:
+            raise OptionError(f"{here}.to", str(entry.get("to")), "later than from")
+        if not str(entry.get("reason") or "").strip():
+            raise OptionError(f"{here}.reason", entry.get("reason"), "the reason for the freeze")
+        freezes.append(Freeze(Span(start, end), str(entry["reason"])))
+    return tuple(freezes)
+
+
+def parse_holidays(raw: object, *, option: str = "maintenance_holidays") -> frozenset[date]:
+    """``maintenance_holidays`` as dates. Raises OptionError."""
+    days = set()
+    for index, entry in enumerate(_listed(raw, option)):
+        given = entry.get("date") if isinstance(entry, Mapping) else entry
+        days.add(_date(given, option=f"{option}[{index}]"))
+    return frozenset(days)
+
+
+def parse_zone(raw: object, *, option: str) -> ZoneInfo:
+    """A time zone by its name in the tz database. Raises OptionError."""
+    try:
+        return ZoneInfo(str(raw))
+    except (KeyError, ValueError, OSError):
+        raise OptionError(option, raw, "a time zone such as Europe/Berlin or UTC") from None
+
+
+def parse_duration(raw: object, *, option: str) -> timedelta:
+    """``2h``, ``90m``, ``1h30m``, ``1d``; at most seven days. Raises OptionError."""
+    text = str(raw).strip().lower()
+    match = _DURATION.fullmatch(text)
+    days, hours, minutes = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    length = timedelta(days=days, hours=hours, minutes=minutes)
+    if not timedelta(0) < length <= timedelta(days=7):
+        raise OptionError(option, raw, "a duration such as 2h, 90m or 1h30m, at most 7d")
+    return length
+
+
+def parse_moment(raw: object, *, zone: ZoneInfo, end_of_day: bool, option: str) -> datetime:
+    """A date or a date with time; without a zone it is meant in ``zone``. Returns UTC. Raises OptionError.
+
+    A bare date is its start, or with ``end_of_day`` the start of the day after it.
+    """
+    moment: datetime | date | None = None
+    if isinstance(raw, (date, datetime)):
+        moment = raw
+    elif isinstance(raw, str):
+        moment = _from_text(raw.strip())
+    if moment is None:
+        raise OptionError(option, raw, "a date such as 2026-12-24 or a time such as 2026-12-24T18:00")
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment + timedelta(days=1 if end_of_day else 0), time(0))
+    return moment.astimezone(UTC) if moment.tzinfo else _in_zone(moment, zone)
+
+
+def _from_text(text: str) -> datetime | date | None:
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _date(raw: object, *, option: str) -> date:
+    parsed = _from_text(raw.strip()) if isinstance(raw, str) else raw
+    if isinstance(parsed, datetime) or not isinstance(parsed, date):
+        raise OptionError(option, raw, "a date such as 2026-12-25")
+    return parsed
+
+
+def _time(raw: object, *, option: str) -> time:
+    # YAML 1.1 reads an unquoted 02:30 as the number 150: sixty times two, and thirty.
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 24 * 60:
+        return time(raw // 60, raw % 60)
+    match = re.fullmatch(r"(\d{1,2}):(\d{2})", str(raw).strip())
+    if not match or int(match[1]) > 24 or int(match[2]) > 59 or (int(match[1]) == 24 and int(match[2])):
+        raise OptionError(option, raw, 'a time such as "02:30", from 00:00 to 24:00')
+    return time(int(match[1]) % 24, int(match[2]))
+
+
+def _days(raw: object, *, option: str) -> frozenset[int]:
+    parts = (
+        [str(part) for part in raw] if isinstance(raw, Sequence) and not isinstance(raw, str) else str(raw).split(",")
+    )
+    days: set[int] = set()
+    for part in parts:
+        first, dash, last = (piece.strip().lower()[:3] for piece in part.partition("-"))
+        if first not in DAYS or (dash and last not in DAYS):
+            raise OptionError(option, raw, "days such as mon-fri,sun")
+        start, stop = DAYS.index(first), DAYS.index(last if dash else first)
+        days.update((start + step) % 7 for step in range((stop - start) % 7 + 1))
+    return frozenset(days)
+
+
+def _listed(raw: object, option: str) -> Sequence[Any]:
+    if raw is None:
+        return ()
+    if isinstance(raw, str) or not isinstance(raw, Sequence):
+        raise OptionError(option, raw, "a list")
+    return raw
