@@ -81,36 +81,50 @@ class State:
         ][:1]
         document = {"schema": SCHEMA, "generations": [{"id": self.generation, "data": data}, *started_from]}
         try:
-            self._prepare_directory()
+            prepare_directory(self.directory)
             write_atomically(self.path, json.dumps(document, separators=(",", ":")).encode(), mode=0o600)
         except OSError as error:
             raise StateError(f"State cannot be written to {self.path}: {error.strerror}.") from error
         return self.generation
 
     def _generations(self) -> list[dict[str, Any]]:
+        document = read_trusted(self.path)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except FileNotFoundError:
+            return [dict(kept) for kept in document["generations"] if {"id", "data"} <= set(kept)] if document else []
+        except (ValueError, TypeError, KeyError):
             return []
-        except OSError as error:
-            raise StateError(f"State cannot be read from {self.path}: {error.strerror}.") from error
-        with os.fdopen(descriptor, "rb") as stream:
-            facts = os.fstat(stream.fileno())
-            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-                raise StateError(f"State in {self.path} is not a plain file of uid {os.geteuid()} and is not trusted.")
-            try:
-                document = json.load(stream)
-                return [dict(kept) for kept in document["generations"] if {"id", "data"} <= set(kept)]
-            except (ValueError, TypeError, KeyError):
-                return []
 
-    def _prepare_directory(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = os.lstat(self.directory)
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
-            raise StateError(f"State folder {self.directory} does not belong to uid {os.geteuid()} and is not trusted.")
-        if stat.S_IMODE(facts.st_mode) != 0o700:
-            os.chmod(self.directory, 0o700)
+
+def read_trusted(path: Path) -> Any:
+    """The JSON document of a plain file that is ours, not followed through a link; None where there is none.
+
+    ``{}`` stands for a file that is not JSON. Raises StateError for a file that cannot be read or is somebody else's.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"State cannot be read from {path}: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        facts = os.fstat(stream.fileno())
+        if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+            raise StateError(f"State in {path} is not a plain file of uid {os.geteuid()} and is not trusted.")
+        try:
+            document = json.load(stream)
+        except ValueError:
+            document = None
+    return {} if document is None else document
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make the state folder, or see that it is ours; mode 0700. Raises StateError, OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = os.lstat(directory)
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+        raise StateError(f"State folder {directory} does not belong to uid {os.geteuid()} and is not trusted.")
+    if stat.S_IMODE(facts.st_mode) != 0o700:
+        os.chmod(directory, 0o700)
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
