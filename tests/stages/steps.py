@@ -1,0 +1,180 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each stage of ``make test`` runs, as a table."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.fleetcare.maintenance.tests.stages.environments import (
+    CACHE,
+    ROOT,
+    Environment,
+    sanity_copy,
+    sanity_home,
+    sanity_path,
+    tracked_files,
+)
+
+PROGRAMS = Path(sys.executable).parent
+SANITY_CORES = (
+    Environment(core="2.17", pythons=("3.11",)),
+    Environment(core="2.19", pythons=("3.12", "3.11")),
+    Environment(core="2.21", pythons=("3.13", "3.12")),
+)
+OTHER_CORES = (SANITY_CORES[0], SANITY_CORES[2])
+OLDEST_MANAGED = Environment(core="2.17", pythons=("3.9",), managed=True)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One program with its folder and what differs in its environment."""
+
+    argv: Sequence[str]
+    folder: Path = ROOT
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the summary. ``make`` prepares what the command needs and returns it.
+
+    ``environment`` is what it runs in; where this machine lacks its Python the step is not run, and the
+    summary says so. ``counts_tests`` is set where pytest counts for itself.
+    """
+
+    name: str
+    make: Callable[[], Command]
+    environment: Environment | None = None
+    counts_tests: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A target of the Makefile: its steps, and the groups of ``tests/images/prepare`` they need."""
+
+    steps: tuple[Step, ...]
+    needs: tuple[str, ...] = ()
+
+
+def _program(name: str, *arguments: str, **environment: str) -> Step:
+    return Step(name, lambda: Command([*name.split(" "), *arguments], environment=environment))
+
+
+def _pytest(name: str, *paths: str, environment: Environment | None = None) -> Step:
+    def make() -> Command:
+        programs = environment.ensure() if environment else PROGRAMS
+        return Command([str(programs / "python"), "-m", "pytest", "-q", *paths])
+
+    return Step(name, make, environment=environment, counts_tests=True)
+
+
+def _sanity(core: Environment) -> Step:
+    def make() -> Command:
+        path = sanity_path(core.ensure())
+        argv = ["ansible-test", "sanity", "--venv", "--color", "no"]
+        environment = {"HOME": str(sanity_home(core.core)), "PATH": path, "LC_ALL": "C.UTF-8"}
+        return Command(argv, folder=sanity_copy(core.core), environment=environment)
+
+    return Step(f"ansible-test sanity, {core.name}", make, environment=core)
+
+
+def _shellcheck() -> Command:
+    def is_shell(name: str) -> bool:
+        path = ROOT / name
+        if not path.is_file():
+            return False
+        with path.open("rb") as handle:
+            first = handle.readline(80)
+        return name.endswith(".sh") or (first.startswith(b"#!") and first.rstrip().endswith((b"bash", b"/sh")))
+
+    return Command(["shellcheck", *filter(is_shell, tracked_files())])
+
+
+def _collection_docs() -> Command:
+    argv = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."]
+    return Command(argv, folder=sanity_copy("docs"))
+
+
+def _galaxy_importer() -> Command:
+    script = (
+        'rm -rf "$1" && ansible-galaxy collection build --output-path "$1" >/dev/null && '
+        'python -m galaxy_importer.main "$1"/*.tar.gz'
+    )
+    config = CACHE / "galaxy-importer.cfg"
+    config.write_text("[galaxy-importer]\nRUN_ANSIBLE_TEST = False\nCHECK_REQUIRED_TAGS = True\n")
+    return Command(
+        ["bash", "-euc", script, "bash", str(CACHE / "import")],
+        folder=sanity_copy("import"),
+        environment={"GALAXY_IMPORTER_CONFIG": str(config)},
+    )
+
+
+STAGES: dict[str, Stage] = {
+    "lint": Stage(
+        needs=("lint",),
+        steps=(
+            _program("ruff check"),
+            _program("ruff format", "--check"),
+            _program("mypy", "plugins", "tests"),
+            _program("yamllint", "--strict", "."),
+            Step("shellcheck", _shellcheck),
+            _program("ansible-lint", "--profile", "production", "--offline", "--strict", ANSIBLE_LINT_NODEPS="1"),
+            Step("antsibull-docs", _collection_docs),
+            _program("antsibull-changelog lint"),
+            Step("galaxy-importer", _galaxy_importer),
+            *(_sanity(core) for core in SANITY_CORES),
+        ),
+    ),
+    "units": Stage(
+        steps=(
+            _pytest("units", "tests/unit"),
+            *(_pytest(f"units, {core.name}", "tests/unit", environment=core) for core in OTHER_CORES),
+            _pytest(
+                "units of managed hosts, Python 3.9",
+                "tests/unit/module_utils",
+                "tests/unit/modules",
+                environment=OLDEST_MANAGED,
+            ),
+        )
+    ),
+    "contract": Stage(steps=(_pytest("contract", "tests/contract"),)),
+    "integration": Stage(needs=("containers",), steps=(_pytest("integration", "tests/integration"),)),
+    "faults": Stage(needs=("containers",), steps=(_pytest("faults", "tests/faults"),)),
+    "molecule": Stage(
+        needs=("containers",),
+        steps=(
+            Step(
+                "molecule",
+                lambda: Command(
+                    ["molecule", "test", "--all"],
+                    environment={
+                        "MOLECULE_GLOB": "molecule/*/molecule.yml",
+                        "ANSIBLE_COLLECTIONS_PATH": str(CACHE / "collections"),
+                        "PYTHONPATH": str(CACHE / "collections"),
+                        "MOLECULE_EPHEMERAL_DIRECTORY": "",
+                    },
+                ),
+            ),
+        ),
+    ),
+    "bench": Stage(
+        needs=("containers",),
+        steps=(_pytest("benchmarks", "tests/benchmarks", "-s"),),
+    ),
+    "images": Stage(
+        needs=("containers", "base"),
+        steps=(_program("python tests/images/build.py"),),
+    ),
+}
+
+
+def child_environment(extra: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a step: ours, without what would make it look past its own copy."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MAKEFLAGS", "MFLAGS")}
+    return {**inherited, "NO_COLOR": "1", **extra}
