@@ -60,7 +60,7 @@ class Environment:
     @property
     def name(self) -> str:
         """Return what it is called in a summary."""
-        return f"core {self.core} on {self.python_version or ' or '.join(self.pythons)}"
+        return f"core {self.core} on Python {self.python_version or ' or '.join(self.pythons)}"
 
     @property
     def python_version(self) -> str | None:
@@ -110,6 +110,8 @@ def sanity_copy(core: str) -> Path:
             destination = target / name
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, destination, follow_symlinks=False)
+    # A repository of its own, or the outer one's would say that everything below .cache is ignored.
+    run(["git", "init", "-q", str(target)])
     return target
 
 
