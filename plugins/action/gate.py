@@ -130,6 +130,8 @@ class Passage:
 
     def _added(self, arguments: Mapping[str, Any], decision: Decision | None) -> dict[str, Any]:
         """The options that the gate fills in; what the task itself says about levels and state wins."""
+        if self.entry.kind == "control":
+            return {}
         own = arguments.get("levels") or {}
         if not isinstance(own, Mapping):
             return {}
@@ -144,6 +146,8 @@ class Passage:
             added["state_dir"] = self.settings.state_dir
         if "state_acknowledged" not in arguments:
             added["state_acknowledged"] = self._acknowledged(added.get("state_consumer", ""))
+        if self.module == "journal_verify" and not arguments.get("path"):
+            added["path"] = str(self.settings.journal)
         if decision and decision.ends:
             added["deadline"] = iso(decision.ends)
         return {key: value for key, value in added.items() if value is not None}

@@ -50,7 +50,9 @@ def open_run(journal: Path, header: Mapping[str, Any]) -> dict[str, Any]:
     """Create the run's folder with its ``run.json``; the first caller of a run wins, the others read what it wrote."""
     folder = journal / str(header["run"])
     with _told(journal, "written"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        for private in (journal, folder):
+            private.mkdir(mode=0o700, exist_ok=True)
         with _locked(folder / ".lock"):
             path = folder / chain.RUN_FILE
             if not path.exists():
@@ -203,7 +205,7 @@ def acknowledge(journal: Path, *, host: str, consumer: str, module: str, generat
     """Note the generation whose record is in the journal; ``""`` before the first one may be lost."""
     with _told(journal, "written"):
         folder = journal / _ACKNOWLEDGED
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         with _locked(folder / ".lock"):
             known = _acknowledgements(journal, host)
             known.setdefault(consumer, {})[module] = generation

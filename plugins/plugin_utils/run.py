@@ -106,7 +106,7 @@ def _user() -> str:
 
 
 def _job(variables: Mapping[str, Any]) -> dict[str, str]:
-    job = {}
+    job: dict[str, str] = {}
     for key, names in _JOB_VARIABLES.items():
         for name in names:
             if variables.get(name):

@@ -95,15 +95,20 @@ def run(
     work: Work,
     *,
     argument_spec: Mapping[str, Mapping[str, Any]],
-    catalogue: Catalogue,
+    catalogue: Catalogue | None,
     repair: bool = False,
     clock: Clock | None = None,
     **module_arguments: Any,
 ) -> NoReturn:
-    """Build the module, do the work, exit. ``module_arguments`` go to AnsibleModule (``required_if`` and the like)."""
-    own = REPAIR_ARGUMENTS if repair else CHECK_ARGUMENTS
+    """Build the module, do the work, exit. ``module_arguments`` go to AnsibleModule (``required_if`` and the like).
+
+    Without a catalogue the module judges nothing, and takes no levels, no choice of checks and no state.
+    """
+    shared: dict[str, Mapping[str, Any]] = {}
+    if catalogue is not None:
+        shared = {**COMMON_ARGUMENTS, **(REPAIR_ARGUMENTS if repair else CHECK_ARGUMENTS)}
     module = AnsibleModule(
-        argument_spec={**COMMON_ARGUMENTS, **own, **argument_spec},
+        argument_spec={**shared, **argument_spec},
         supports_check_mode=True,
         **module_arguments,
     )
@@ -138,11 +143,13 @@ def perform(
     params: Mapping[str, Any],
     check_mode: bool,
     name: str,
-    catalogue: Catalogue,
+    catalogue: Catalogue | None,
     repair: bool,
     clock: Clock,
 ) -> dict[str, Any]:
     """All of a run but for Ansible: parameters in, result out. Raises MaintenanceError."""
+    if catalogue is None:
+        return _perform_plainly(work, params=params, check_mode=check_mode, clock=clock)
     book = LevelBook(params["levels"])
     catalogue.require(book)
     raw_deadline = params.get("deadline")
@@ -175,6 +182,19 @@ def perform(
             data[_STREAKS] = streaks
         generation, memory_error = _keep(state, data, memory_error)
     return present(result, check_mode=check_mode, repair=repair, generation=generation, memory_error=memory_error)
+
+
+def _perform_plainly(work: Work, *, params: Mapping[str, Any], check_mode: bool, clock: Clock) -> dict[str, Any]:
+    context = Context(
+        params=params,
+        check_mode=check_mode,
+        book=LevelBook(),
+        catalogue=Catalogue("none", []),
+        checks=frozenset(),
+        clock=clock,
+        deadline=Deadline(clock),
+    )
+    return {**work(context).extra, "changed": False}
 
 
 def _remember(state: State) -> tuple[dict[str, Any], str]:
