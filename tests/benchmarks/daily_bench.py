@@ -1,0 +1,105 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The daily cadence against the guides' commands translated task by task, over SSH, in one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.tests.images.containers import Fleet, hosts
+from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
+
+HERE = Path(__file__).parent
+TRANSLATED = HERE / "translated_daily.yml"
+OURS = "fleetcare.maintenance.daily"
+VARIABLES: dict[str, Any] = {
+    "services_units": ["cron.service", "ssh.service"],
+    "services_ports": [{"port": 22}, {"port": 8000}],
+    "web_endpoints": ["http://127.0.0.1:8000/"],
+}
+WEB_SERVER = ["systemd-run", "--unit=bench-web", "python3", "-m", "http.server", "8000", "--directory", "/usr/share"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a playbook took: wall time and the controller's CPU time, in seconds."""
+
+    wall: float
+    cpu: float
+
+
+def run(playbook: str, *, inventory: Path, directory: Path) -> Cost:
+    """Run a playbook once. Raises RuntimeError when it did not get to its end."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
+        "ANSIBLE_STDOUT_CALLBACK": "default",
+    }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    done = subprocess.run(
+        [program, "-i", str(inventory), playbook, "-e", "maintenance_fail_on=never"],
+        cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wall = time.monotonic() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RuntimeError(f"{playbook} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any]]:
+    """Both playbooks in turn, ``rounds`` times after one that is thrown away; a row for wall time and one for CPU."""
+    inventory = fleet.write_inventory(directory / "hosts.yml", variables=VARIABLES)
+    costs: dict[str, list[Cost]] = {OURS: [], str(TRANSLATED): []}
+    for number in range(rounds + 1):
+        for playbook, seen in costs.items():
+            cost = run(playbook, inventory=inventory, directory=directory)
+            if number:
+                seen.append(cost)
+    rows = []
+    for figure, word in (("wall", "wall time"), ("cpu", "controller CPU")):
+        ours = statistics.median(getattr(cost, figure) for cost in costs[OURS])
+        peer = statistics.median(getattr(cost, figure) for cost in costs[str(TRANSLATED)])
+        rows.append(
+            {
+                "case": f"daily run, {len(fleet)} SSH host{'s' if len(fleet) > 1 else ''}, {word}",
+                "ours": round(ours, 2),
+                "peer": round(peer, 2),
+                "peer_name": "translated tasks",
+                "ratio": round(peer / ours, 1),
+                "unit": "s",
+            }
+        )
+    return rows
+
+
+def measure(*, sizes: tuple[int, ...] = (1, 20), rounds: int = 3) -> list[dict[str, Any]]:
+    """Rows for the table: case, ours, peer, peer_name, ratio (peer over ours), unit."""
+    rows = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            directory = Path(scratch)
+            names = [f"bench{number:02d}" for number in range(1, size + 1)]
+            with hosts(names, directory=directory / "fleet") as fleet:
+                for host in fleet.values():
+                    host.execute(WEB_SERVER)
+                rows += compare(fleet, rounds=rounds, directory=directory)
+    return rows
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=2))
