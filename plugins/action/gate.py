@@ -28,6 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership im
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import MODULES, Entry
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import Decision, decide
 
+COLLECTION = "fleetcare.maintenance"
 #: What of a module's result goes into the record as it is.
 _RECORDED = ("changed", "plan", "applied", "failures", "kept", "discovered")
 
@@ -63,7 +64,8 @@ class Passage:
         self.variables = variables
         self.clock = Clock()
         self.started = self.clock.monotonic()
-        self.module = str(action._task.resolved_action or action._task.action).rsplit(".", 1)[-1]
+        # Up to ansible-core 2.18 the resolved action of a routed module is this plugin, not the module.
+        self.module = str(action._task.action).rsplit(".", 1)[-1]
         self.entry: Entry = MODULES[self.module]
         self.host = str(variables.get("inventory_hostname", "localhost"))
         self.check_mode = bool(action._task.check_mode)
@@ -121,7 +123,7 @@ class Passage:
         arguments = dict(task.args)
         arguments.update(self._added(arguments, decision))
         result: dict[str, Any] = self.action._execute_module(
-            module_name=task.resolved_action or task.action,
+            module_name=f"{COLLECTION}.{self.module}",
             module_args=arguments,
             task_vars=dict(self.variables),
         )
