@@ -148,6 +148,14 @@ class LevelBook:
         """Whether the user set levels for this check as a whole."""
         return check in self._plain
 
+    def sets_limits(self, check: str, item: str) -> bool:
+        """Whether the user gave a limit (not ``for`` alone) for this item, so that no scaling may second-guess it."""
+        given = [
+            self._plain.get(check),
+            *(raw for name, glob, raw in self._items if name == check and fnmatchcase(item, glob)),
+        ]
+        return any(isinstance(raw, Mapping) and any(name in raw for name in NAMES) for raw in given)
+
     def lookup(self, check: str, item: str, default: Levels | None) -> Levels | None:
         """The levels for one item of a check; None where the check has none and nobody gave any."""
         levels = default

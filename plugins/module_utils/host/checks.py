@@ -1,0 +1,322 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of every host, with levels, meaning and remedy."""
+
+from __future__ import annotations
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, Check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
+
+_DAY = 86400
+
+_STORAGE = (
+    Check(
+        "host.disk_bytes",
+        "Space on file systems",
+        "How much of the space that programs can have is in use, for every real file system. Levels are for the "
+        "reference size; larger file systems get higher ones, smaller ones lower.",
+        "Find what grows with du -xh --max-depth=2; log_retention, docker_prune and backup_rotate give space back.",
+        "statvfs(3), /proc/self/mountinfo",
+        "%",
+        Levels(warning=85, critical=90),
+    ),
+    Check(
+        "host.disk_inodes",
+        "Inodes on file systems",
+        "A file system without free inodes takes no new file, however many bytes are free.",
+        "Find the folder with very many small files with du --inodes -xd2; old sessions and caches are usual.",
+        "statvfs(3)",
+        "%",
+        Levels(warning=85, critical=90),
+    ),
+    Check(
+        "host.disk_readonly",
+        "File systems that turned read-only",
+        "The kernel makes a file system read-only when its disk or its structure is damaged.",
+        "Read journalctl -k for the cause, save the data, then check the file system with fsck while it is unmounted.",
+        "/proc/self/mountinfo, /etc/fstab",
+    ),
+    Check(
+        "host.disk_errors",
+        "Errors recorded by file systems",
+        "ext4 counts errors in its superblock, btrfs for each device; they stay until the file system is repaired.",
+        "Read journalctl -k, look at the disk with hardware_check, and plan fsck -f (or btrfs scrub).",
+        "/sys/fs/ext4/*/errors_count, /sys/fs/btrfs/*/devinfo/*/error_stats",
+        levels=Levels(warning=1),
+    ),
+    Check(
+        "host.disk_mounted",
+        "File systems of /etc/fstab",
+        "What should be mounted but is not: programs then write into the empty folder beneath.",
+        "Mount it (mount -a shows the error), and move away what was written into the folder meanwhile.",
+        "/etc/fstab, /proc/self/mountinfo",
+    ),
+    Check(
+        "host.thin_pool",
+        "Thin pools",
+        "A full thin pool stops or damages every volume in it, although the volumes themselves look half empty.",
+        "Extend the pool with lvextend (its metadata with --poolmetadatasize), or discard free blocks with fstrim.",
+        "dmsetup status",
+        "%",
+        Levels(warning=80, critical=90),
+    ),
+)
+
+_LOAD = (
+    Check(
+        "host.cpu",
+        "Processor time",
+        "Share of processor time in use between two samples. Waiting for disks is idle time and not counted.",
+        "See who takes it with top -b -n2; host.pressure_cpu tells whether anybody has to wait.",
+        "/proc/stat, twice",
+        "%",
+        Levels(info=60, warning=80, critical=95, runs=2),
+    ),
+    Check(
+        "host.cpu_steal",
+        "Processor time stolen by the hypervisor",
+        "Time in which this virtual machine wanted to run and the machine beneath gave the processor to others.",
+        "Ask the operator of the virtualisation for more shares or a less crowded machine.",
+        "/proc/stat, twice",
+        "%",
+        Levels(warning=10, critical=25, runs=2),
+    ),
+    Check(
+        "host.load",
+        "Load per processor",
+        "Tasks that run or wait for a processor or a disk, over 5 minutes, for each processor.",
+        "host.pressure_* tells whether processors, memory or disks are short; host.blocked lists who waits for disks.",
+        "/proc/loadavg",
+        levels=Levels(warning=2, critical=5),
+    ),
+    Check(
+        "host.memory",
+        "Memory",
+        "What is not available for new programs without swapping; caches that can be given up count as available.",
+        "See the largest programs in the evidence; host.memory_growth tells whether one of them leaks.",
+        "/proc/meminfo MemAvailable; memory.max of the container's control group",
+        "%",
+        Levels(warning=85, critical=95),
+    ),
+    Check(
+        "host.memory_growth",
+        "Memory leaks",
+        "When the process that grew most since the last run would have taken all available memory.",
+        "Restart the service in a window (service_recover) and give its maintainers the figures.",
+        "/proc/*/stat, compared with the last run",
+        "d",
+        Levels(warning=14, critical=3, direction="lower", runs=3),
+    ),
+    Check(
+        "host.swap_activity",
+        "Swapping",
+        "Pages that go to and from swap now. Swap that is merely in use does no harm.",
+        "Give the machine more memory, or limit who takes it (MemoryHigh= of the unit).",
+        "/proc/vmstat pswpin and pswpout, twice",
+        "B/s",
+        Levels(warning=1024**2, critical=10 * 1024**2, runs=2),
+    ),
+    Check(
+        "host.oom_kills",
+        "Programs killed for want of memory",
+        "How many processes the kernel has killed since the last run.",
+        "journalctl -k -g 'Killed process' names them; give memory or set MemoryMax= where it belongs.",
+        "/proc/vmstat oom_kill, compared with the last run",
+        levels=Levels(warning=1, critical=5),
+    ),
+    Check(
+        "host.pressure_cpu",
+        "Waiting for processors",
+        "Share of the last minute in which some task was ready and found no processor. Containers with a processor "
+        "limit add to it.",
+        "See who takes the processors with top -b -n2.",
+        "/proc/pressure/cpu some avg60",
+        "%",
+        Levels(warning=30, critical=60),
+    ),
+    Check(
+        "host.pressure_memory",
+        "Waiting for memory",
+        "Share of the last minute in which all tasks waited for memory to be freed or swapped in.",
+        "See the largest programs in the evidence of host.memory.",
+        "/proc/pressure/memory full avg60",
+        "%",
+        Levels(warning=5, critical=20),
+    ),
+    Check(
+        "host.pressure_io",
+        "Waiting for disks",
+        "Share of the last minute in which all tasks waited for disks.",
+        "host.disk_io tells which disk is slow, pidstat -d 5 2 who uses it.",
+        "/proc/pressure/io full avg60",
+        "%",
+        Levels(warning=20, critical=50),
+    ),
+)
+
+_DEVICES = (
+    Check(
+        "host.disk_io",
+        "Disk latency",
+        "How long a request to a disk took between two samples, from queueing to its end.",
+        "See who uses the disk with pidstat -d 5 2 and its health with hardware_check.",
+        "/proc/diskstats, twice",
+        "ms",
+        Levels(warning=100, critical=500, runs=2),
+    ),
+    Check(
+        "host.network_errors",
+        "Network errors",
+        "Share of packets with errors, overruns, carrier losses or collisions since the last run.",
+        "Change cable and port first; ethtool -S names the counter.",
+        "/proc/net/dev, compared with the last run",
+        "%",
+        Levels(warning=0.1, critical=1),
+    ),
+    Check(
+        "host.network_drops",
+        "Dropped packets",
+        "Share of packets dropped since the last run; a few are usual, as of protocols nobody listens to.",
+        "Look for full queues with ethtool -S and tc -s qdisc, and for a busy processor with host.cpu.",
+        "/proc/net/dev, compared with the last run",
+        "%",
+        Levels(warning=1, critical=5),
+    ),
+    Check(
+        "host.network_link",
+        "Network links",
+        "Interfaces without carrier, at half duplex, or slower than at the last run or than their siblings in a bond.",
+        "Check cable, port and the other end's settings; both ends should negotiate.",
+        "/sys/class/net/*/{carrier,speed,duplex}",
+    ),
+    Check(
+        "host.network_flaps",
+        "Unsteady network links",
+        "How often a link's carrier came or went since the last run.",
+        "Change cable and port, and read journalctl -k for the driver's words.",
+        "/sys/class/net/*/carrier_changes, compared with the last run",
+        levels=Levels(warning=4, critical=20),
+    ),
+    Check(
+        "host.conntrack",
+        "Connection tracking",
+        "With a full table the kernel drops new connections.",
+        "See who opens so many with ss -s and conntrack -S; raise net.netfilter.nf_conntrack_max if they are right.",
+        "/proc/sys/net/netfilter/nf_conntrack_count and _max",
+        "%",
+        Levels(warning=75, critical=90),
+    ),
+)
+
+_UPKEEP = (
+    Check(
+        "host.failed_units",
+        "Failed units",
+        "Units that systemd has given up.",
+        "Read systemctl status and journalctl -u of the unit; service_recover restarts services with care.",
+        "systemctl show",
+    ),
+    Check(
+        "host.flapping_units",
+        "Units that keep restarting",
+        "How often systemd had to restart a unit since the last run: it runs now and yet does not work.",
+        "Read journalctl -u of the unit for why it ends.",
+        "systemctl show NRestarts, compared with the last run",
+        levels=Levels(warning=3, critical=10),
+    ),
+    Check(
+        "host.overdue_timers",
+        "Overdue timers",
+        "How long ago a timer should have run and did not, by what it is due for now and promised at the last run.",
+        "Read systemctl status of the timer and of the unit it starts; systemctl restart of the timer plans it anew.",
+        "systemctl show NextElapseUSecRealtime, LastTriggerUSec, Persistent",
+        "s",
+        Levels(warning=3600, critical=_DAY),
+    ),
+    Check(
+        "host.zombies",
+        "Zombies",
+        "Dead processes whose parent has not asked how they ended. Each keeps a process number.",
+        "Restart the parent named in the evidence; killing a zombie does nothing.",
+        "/proc/*/stat, twice",
+        levels=Levels(info=1, warning=10, critical=100),
+    ),
+    Check(
+        "host.blocked",
+        "Processes that cannot be woken",
+        "Processes that waited for a disk or a network file system during the whole sample.",
+        "host.disk_io and host.disk_bytes tell which disk or mount does not answer; journalctl -k says why.",
+        "/proc/*/stat, twice",
+        levels=Levels(warning=1, critical=5),
+    ),
+    Check(
+        "host.file_handles",
+        "Open files",
+        "Open file handles out of what the kernel allows in all.",
+        "Find the process with most entries in /proc/*/fd; raise fs.file-max if it is right.",
+        "/proc/sys/fs/file-nr",
+        "%",
+        Levels(warning=80, critical=90),
+    ),
+    Check(
+        "host.threads",
+        "Processes and threads",
+        "Threads out of what process numbers and the kernel allow, and of the container's own limit.",
+        "Find who starts so many with ps -eLf; raise kernel.pid_max or TasksMax= if they are right.",
+        "/proc/loadavg, /proc/sys/kernel/{pid_max,threads-max}, pids.max",
+        "%",
+        Levels(warning=80, critical=90),
+    ),
+    Check(
+        "host.time_sync",
+        "Time synchronisation",
+        "Whether something keeps the kernel's clock in time; certificates, logs and clusters depend on it.",
+        "Enable systemd-timesyncd or chrony and let it reach its servers; timedatectl timesync-status and chronyc "
+        "sources show them.",
+        "adjtimex(2)",
+    ),
+    Check(
+        "host.time_offset",
+        "Clock offset",
+        "How far the clock is off the time servers'.",
+        "Look at the servers with timedatectl timesync-status or chronyc sourcestats.",
+        "adjtimex(2), chronyc tracking",
+        "s",
+        Levels(warning=0.1, critical=1),
+    ),
+    Check(
+        "host.reboot",
+        "Reboot due",
+        "How long a reboot has been asked for, by the distribution or by a newer kernel of the running one's flavour.",
+        "Reboot in a maintenance window; package_update can do it.",
+        "/run/reboot-required(.pkgs), /lib/modules",
+        "s",
+        Levels(info=0, warning=7 * _DAY, critical=30 * _DAY),
+    ),
+    Check(
+        "host.libraries",
+        "Programs on replaced files",
+        "Programs that still run the code from before an update, its security holes included.",
+        "Restart the units in the evidence in a window (service_recover), or reboot.",
+        "/proc/*/maps, /proc/*/exe",
+        levels=Levels(warning=1),
+    ),
+    Check(
+        "host.needrestart",
+        "needrestart",
+        "What the tool needrestart would restart: kernel, microcode, services.",
+        "Restart the services named, or reboot, in a maintenance window.",
+        "needrestart -b",
+    ),
+    Check(
+        "host.uptime",
+        "Uptime",
+        "Time since the last boot, and whether the host was booted since the last run.",
+        "If nobody booted it on purpose, journalctl -b -1 -e shows how it ended.",
+        "/proc/uptime, /proc/sys/kernel/random/boot_id",
+        "s",
+    ),
+)
+
+CATALOGUE = Catalogue("host", (*_STORAGE, *_LOAD, *_DEVICES, *_UPKEEP))
