@@ -98,9 +98,14 @@ def run(
     catalogue: Catalogue | None,
     repair: bool = False,
     clock: Clock | None = None,
+    private: Sequence[str] = (),
     **module_arguments: Any,
 ) -> NoReturn:
     """Build the module, do the work, exit. ``module_arguments`` go to AnsibleModule (``required_if`` and the like).
+
+    ``private`` names ``no_log`` options that mix secrets with plain words, such as header fields: neither log nor
+    result show them, and their plain words are not blanked wherever else they occur. The work must then keep their
+    secrets out of its findings by itself.
 
     Without a catalogue the module judges nothing, and takes no levels, no choice of checks and no state.
     """
@@ -115,7 +120,7 @@ def run(
     try:
         result = perform(
             work,
-            params=module.params,
+            params=_take_private(module, private),
             check_mode=module.check_mode,
             name=module._name,
             catalogue=catalogue,
@@ -125,6 +130,18 @@ def run(
     except MaintenanceError as error:
         _fail(module, error)
     _exit(module, result)
+
+
+def _take_private(module: AnsibleModule, private: Sequence[str]) -> Mapping[str, Any]:
+    """The parameters for the work; the module itself, which shows them in its result, forgets the private ones."""
+    params = dict(module.params)
+    if private:
+        secret = [name for name, option in module.argument_spec.items() if option.get("no_log") is True]
+        module.no_log_values = {
+            str(params[name]) for name in secret if name not in private and params[name] not in (None, "")
+        }
+        module.params.update({name: "not shown" for name in private if params[name]})
+    return params
 
 
 def _fail(module: AnsibleModule, error: MaintenanceError) -> NoReturn:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 ELLIPSIS = "…"
 MAX_LINE = 300
@@ -58,7 +59,12 @@ def clean(text: object, *, limit: int = MAX_LINE) -> str:
     Cut before it is searched (eight times the limit is looked at), so a line of megabytes costs nothing.
     """
     raw = text if isinstance(text, str) else str(text)
-    raw = raw[: limit * 8]
+    return _cleaned(raw[: limit * 8], limit)
+
+
+# Items come back in every finding and metric, and the search for secrets is what costs.
+@lru_cache(maxsize=1024)
+def _cleaned(raw: str, limit: int) -> str:
     raw = _ESCAPES.sub("", raw)
     raw = _CONTROLS.sub(" ", raw)
     raw = _SURROGATES.sub("\ufffd", raw)
