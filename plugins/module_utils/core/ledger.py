@@ -105,19 +105,29 @@ class Ledger:
         finally:
             os.close(descriptor)
 
-    def busy(self) -> bool:
-        """Whether another run holds the lock; asks without making or changing a file, as check mode must."""
+    def would_be_alone(self) -> None:
+        """What ``alone`` would say, found out without making or changing a file, as check mode must.
+
+        Raises Busy, or StateError.
+        """
         try:
             descriptor = os.open(self.lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            return False
+        except FileNotFoundError:
+            return self._could_be_made()
+        except OSError as error:
+            raise StateError(f"The lock {self.lock_path} cannot be opened: {error.strerror}.") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
+            raise Busy(f"Another {self.repair} is at work on this host.") from None
         finally:
             os.close(descriptor)
-        return False
+        return None
+
+    def _could_be_made(self) -> None:
+        nearest = next(folder for folder in (self.directory, *self.directory.parents) if folder.exists())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise StateError(f"The lock {self.lock_path} cannot be made: {nearest} cannot be written to.")
 
 
 def spent(times: Mapping[str, list[datetime]], target: str, *, now: datetime, window: timedelta) -> int:

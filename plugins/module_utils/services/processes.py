@@ -73,3 +73,11 @@ def _read(folder: Path) -> Process | None:
     fields = raw[raw.rindex(")") + 2 :].split()
     text = line.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
     return Process(int(folder.name), int(fields[1]), name, text, fields[0], uid)
+
+
+def name_of(pid: int, root: Path = Path("/proc")) -> str:
+    """The kernel's name of a process; empty when it is gone."""
+    try:
+        return (root / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -99,6 +99,10 @@ class Unit:
         """Whether one of the unit's names, aliases too, matches a glob."""
         return any(fnmatchcase(name, pattern) for name in (self.name, *self.names))
 
+    def answers_to_exactly(self, name: str) -> bool:
+        """Whether ``name`` is this unit's name or one of its aliases."""
+        return name == self.name or name in self.names
+
 
 def unit_name(raw: str, *, option: str) -> str:
     """A unit's full name, ``.service`` added where there is no suffix. Raises OptionError."""

@@ -81,19 +81,30 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 
 def test_one_at_a_time_and_free_again_afterwards(ledger):
     other = Ledger(ledger.directory, ledger.repair)
-    assert not other.busy()
     with ledger.alone():
-        assert other.busy()
+        with pytest.raises(Busy):
+            other.would_be_alone()
         with pytest.raises(Busy), other.alone():
             pytest.fail("two were let in")
-    assert not other.busy()
+    other.would_be_alone()
     with other.alone():
         pass
 
 
 def test_asking_makes_no_file(ledger):
-    assert not ledger.busy()
+    ledger.would_be_alone()
     assert not ledger.directory.exists()
+
+
+def test_asking_foresees_a_folder_that_cannot_be_made(ledger, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append((path, mode)))
+    with pytest.raises(StateError, match="cannot be written to"):
+        ledger.would_be_alone()
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot be opened"):
+        Ledger(tmp_path / "file", "service_recover").would_be_alone()
 
 
 def test_the_lock_goes_with_the_process_that_held_it(ledger):
@@ -108,7 +119,8 @@ def test_the_lock_goes_with_the_process_that_held_it(ledger):
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert ledger.busy()
+        with pytest.raises(Busy):
+            ledger.would_be_alone()
         holder.kill()
         holder.wait()
-    assert not ledger.busy()
+    ledger.would_be_alone()

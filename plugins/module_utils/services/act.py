@@ -1,0 +1,100 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a restart: evidence first, then the charge against the budget, then the deed, then the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, Step
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import evidence, probes, systemd
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.probes import Outcome, Probe
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.targets import Target
+
+#: A unit without limits of its own gets systemd's default for each of stop and start (DefaultTimeoutStartSec=).
+DEFAULT_JOB_SECONDS = 90.0
+MARGIN_SECONDS = 10.0
+
+
+class World:
+    """What the repair does to and asks of the host; tests hand in another."""
+
+    def show(self, names: list[str]) -> list[Unit]:
+        return systemd.show(names)
+
+    def ask(self, probe: Probe, *, timeout: float) -> Outcome:
+        return probes.ask(probe, timeout=timeout)
+
+    def act(self, verb: str, unit: str, *, timeout: float) -> None:
+        systemd.act(verb, unit, timeout=timeout)
+
+    def evidence(self, unit: Unit, *, lines: int, said: str) -> list[str]:
+        return evidence.take(unit, lines=lines, said=said)
+
+
+@dataclass
+class Doer:
+    """Does one step at a time; ``papers`` are the evidence by unit, ``files`` where it was written."""
+
+    world: World
+    clock: Clock
+    ledger: Ledger
+    directory: Path
+    targets: Mapping[str, Target]
+    units: Mapping[str, Unit]
+    papers: Mapping[str, list[str]]
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, step: Step) -> Effect:
+        """Restart one unit and prove that it answers. Raises MaintenanceError where it does not."""
+        target, unit = self.targets[step.target], self.units[step.target]
+        self._save(target.unit)
+        # On the disk before the deed: a run that is killed in between has spent its restart.
+        self.ledger.charge(target.unit, now=self.clock.now())
+        self.world.act(target.action, target.unit, timeout=job_seconds(unit))
+        outcome = prove(target, self.world, self.clock)
+        after = next((one for one in self.world.show([target.unit]) if one.answers_to_exactly(target.unit)), unit)
+        return Effect(
+            before={"state": unit.state(), "main_pid": unit.main_pid, "probe": step.reason},
+            after={"state": after.state(), "main_pid": after.main_pid, "probe": outcome.said},
+        )
+
+    def _save(self, unit: str) -> None:
+        try:
+            path = evidence.save(self.papers.get(unit, []), unit=unit, directory=self.directory, now=self.clock.now())
+        except StateError as error:
+            # The evidence stands in the result as well; an application is not kept down for the sake of a file.
+            self.files[unit] = str(error)
+        else:
+            self.files[unit] = str(path)
+
+
+def job_seconds(unit: Unit) -> float:
+    """How long systemd itself may take to stop and start a unit, and a little more."""
+    limits = (unit.stop_seconds, unit.start_seconds)
+    return sum(DEFAULT_JOB_SECONDS if limit is None else limit for limit in limits) + MARGIN_SECONDS
+
+
+def prove(target: Target, world: World, clock: Clock) -> Outcome:
+    """Ask until the probe has succeeded ``verify_successes`` times in a row. Raises MaintenanceError in the end."""
+    started = clock.monotonic()
+    good = 0
+    while True:
+        outcome = world.ask(target.probe, timeout=target.timeout)
+        good = good + 1 if outcome.good else 0
+        if good >= target.verify_successes:
+            return outcome
+        if clock.monotonic() - started + target.interval > target.verify_seconds:
+            raise MaintenanceError(
+                f"After the {target.action} the probe did not succeed {target.verify_successes} times in a row "
+                f"within {target.verify_seconds:g} s; it said last: {outcome.said}."
+            )
+        clock.sleep(target.interval)
