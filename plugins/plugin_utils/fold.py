@@ -1,0 +1,271 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the records of one host to what a report says of it: the newest answer to each question, repairs, faults.
+
+A journal holds what hosts sent. Every field is taken for what it may be: wrong in type, far too long, made to deceive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
+    MAX_EVIDENCE,
+    MAX_SUMMARY,
+    RANK,
+    worst,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import MAX_LINE, clean
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.maintenance import CATALOGUE
+
+#: Findings of one host that a report takes in; a host that sends more is broken or hostile.
+MAX_FINDINGS = 20_000
+#: What a suppressed finding counts as in tallies: it neither alarms nor is it ok.
+SUPPRESSED = "suppressed"
+NO_RECORD = "maintenance.record"
+
+Key = tuple[str, str]
+
+
+def line(raw: object, *, limit: int = MAX_LINE) -> str:
+    """One safe line of whatever stood in the record; text that is plain already costs nothing."""
+    if isinstance(raw, str) and len(raw) <= limit and raw.isprintable():
+        return raw
+    return "" if raw is None else clean(raw, limit=limit)
+
+
+@dataclass(slots=True)
+class Change:
+    """How a finding stands against the last run of the same cadence on its host.
+
+    ``kind``: ``new`` (was fine or not there), ``worse``, ``better`` (still not fine), ``resolved`` (is fine now),
+    ``gone`` (its item is no longer there), ``unseen`` (was not fine and could not be looked at now), ``unchanged``,
+    or ``first`` (there was no run before). ``since``: Unix time from which the present status holds.
+    """
+
+    kind: str
+    since: int
+    before: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One finding as a report shows it; all text is clean."""
+
+    check: str
+    item: str
+    status: str
+    summary: str
+    module: str
+    value: float | None = None
+    unit: str = ""
+    levels: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Sequence[str] = ()
+    remedy: str = ""
+    owners: Sequence[str] = ()
+    suppressed: Mapping[str, str] | None = None
+    change: Change | None = None
+
+    @property
+    def key(self) -> Key:
+        return (self.check, self.item)
+
+    @property
+    def standing(self) -> str:
+        """The status, or ``suppressed``."""
+        return SUPPRESSED if self.suppressed else self.status
+
+    @property
+    def alarming(self) -> bool:
+        """Whether a person should look: ``info`` or worse, and nobody has said that it is known."""
+        return self.suppressed is None and RANK[self.status] >= RANK["info"]
+
+
+@dataclass(slots=True)
+class Repair:
+    """What a repair planned and did."""
+
+    module: str
+    task: str
+    check_mode: bool
+    plan: list[dict[str, Any]]
+    applied: list[dict[str, Any]]
+    failures: list[dict[str, Any]]
+    kept: list[dict[str, Any]]
+    window: str = ""
+    override: str = ""
+
+
+@dataclass(slots=True)
+class HostView:
+    """All a report knows of one host in one run; ``entries`` stand worst first."""
+
+    host: str
+    entries: list[Entry] = field(default_factory=list)
+    repairs: list[Repair] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    metrics: dict[Key, tuple[float, str]] = field(default_factory=dict)
+    #: Modules that came to an end without a fault: only what they used to find can be ``gone``.
+    answered: set[str] = field(default_factory=set)
+    unreachable: bool = False
+    recorded: bool = True
+    check_mode: bool = False
+    seconds: float = 0.0
+    last_time: str = ""
+    gone: list[Entry] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        return worst(entry.status for entry in self.entries if entry.suppressed is None)
+
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(entry.standing for entry in self.entries))
+
+
+def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
+    """The view of a host; of two answers to one question the later stands."""
+    view = HostView(host=line(host))
+    entries: dict[Key, Entry] = {}
+    try:
+        for record in records:
+            if isinstance(record, Mapping):
+                _absorb(view, entries, record)
+    except ValueError as error:
+        view.faults.append(line(f"the journal of this host cannot be read on: {error}"))
+    view.entries = sorted(entries.values(), key=_order)
+    if not entries and not view.faults:
+        view.faults.append("the records of this host hold no findings")
+    return view
+
+
+def without_record(host: str) -> HostView:
+    """The view of a host that the run was meant for and that left nothing behind."""
+    finding = CATALOGUE.stated(
+        NO_RECORD,
+        host,
+        "unknown",
+        "no record: the run never reached this host, left it out, or was killed before it had an answer",
+    )
+    entry = Entry(
+        check=finding.check,
+        item=finding.item,
+        status=finding.status,
+        summary=finding.summary,
+        module="report",
+        remedy=finding.remedy,
+    )
+    return HostView(host=line(host), entries=[entry], recorded=False)
+
+
+def _order(entry: Entry) -> tuple[int, str, str]:
+    rank = RANK[entry.status] if entry.suppressed is None else RANK["skipped"]
+    return (-rank, entry.check, entry.item)
+
+
+def _absorb(view: HostView, entries: dict[Key, Entry], record: Mapping[str, Any]) -> None:
+    module = line(record.get("module"))
+    for raw in _mappings(record.get("findings")):
+        if len(entries) >= MAX_FINDINGS:
+            view.faults.append(f"more than {MAX_FINDINGS} findings; the rest was left out")
+            break
+        entry = _entry(raw, module)
+        entries[entry.key] = entry
+    for raw in _mappings(record.get("metrics")):
+        value = _number(raw.get("value"))
+        if value is not None:
+            view.metrics[(line(raw.get("name")), line(raw.get("item")))] = (value, line(raw.get("unit")))
+    fault = record.get("fault")
+    if fault:
+        view.faults.append(line(f"{module}: {fault}", limit=MAX_SUMMARY))
+    if record.get("unreachable"):
+        view.unreachable = True
+    if not fault and not record.get("unreachable"):
+        view.answered.add(module)
+    if record.get("kind") == "repair" and not fault:
+        view.repairs.append(_repair(record, module))
+    view.check_mode = view.check_mode or record.get("check_mode") is True
+    view.seconds += _number(record.get("seconds")) or 0.0
+    view.last_time = max(view.last_time, line(record.get("time")))
+
+
+def _entry(raw: Mapping[str, Any], module: str) -> Entry:
+    status = raw.get("status")
+    summary = line(raw.get("summary"), limit=MAX_SUMMARY)
+    if status not in RANK:
+        summary = f"status {line(status)!r} is none: {summary}"
+        status = "unknown"
+    levels = raw.get("levels")
+    suppressed = raw.get("suppressed")
+    return Entry(
+        check=line(raw.get("check")) or "maintenance.unnamed",
+        item=line(raw.get("item")),
+        status=str(status),
+        summary=summary,
+        module=module,
+        value=_number(raw.get("value")),
+        unit=line(raw.get("unit")),
+        levels=_levels(levels) if isinstance(levels, Mapping) else {},
+        evidence=[line(piece) for piece in _listed(raw.get("evidence"))[:MAX_EVIDENCE]],
+        remedy=line(raw.get("remedy"), limit=MAX_SUMMARY),
+        owners=[line(owner) for owner in _listed(raw.get("owners"))[:MAX_EVIDENCE]],
+        suppressed={key: line(suppressed.get(key)) for key in ("owner", "reason", "until")}
+        if isinstance(suppressed, Mapping)
+        else None,
+    )
+
+
+def _levels(raw: Mapping[str, Any]) -> dict[str, Any]:
+    levels: dict[str, Any] = {
+        name: limit for name in ("info", "warning", "critical") if (limit := _number(raw.get(name))) is not None
+    }
+    if levels:
+        levels["direction"] = "lower" if raw.get("direction") == "lower" else "upper"
+    return levels
+
+
+def _repair(record: Mapping[str, Any], module: str) -> Repair:
+    window, override = record.get("window"), record.get("override")
+    return Repair(
+        module=module,
+        task=line(record.get("task")),
+        check_mode=record.get("check_mode") is True,
+        plan=[_plain(step) for step in _mappings(record.get("plan"))],
+        applied=[_plain(step) for step in _mappings(record.get("applied"))],
+        failures=[_plain(step) for step in _mappings(record.get("failures"))],
+        kept=[_plain(step) for step in _mappings(record.get("kept"))],
+        window=line(window.get("name")) if isinstance(window, Mapping) else "",
+        override=line(f"{override.get('reason')} ({override.get('by')})") if isinstance(override, Mapping) else "",
+    )
+
+
+def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step with clean text; what is nested (estimate, before, after) is kept one level deep."""
+    return {line(key): _shallow(value) for key, value in list(step.items())[:20]}
+
+
+def _shallow(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {line(key): _leaf(inner) for key, inner in list(value.items())[:20]}
+    return _leaf(value)
+
+
+def _leaf(value: object) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float)) else line(value)
+
+
+def _listed(raw: object) -> list[Any]:
+    return raw if isinstance(raw, list) else []
+
+
+def _mappings(raw: object) -> list[Mapping[str, Any]]:
+    return [each for each in _listed(raw) if isinstance(each, Mapping)]
+
+
+def _number(raw: object) -> float | None:
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)):
+        return None
+    return raw if -1e300 < raw < 1e300 else None

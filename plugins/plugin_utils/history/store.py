@@ -1,0 +1,528 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The history: what is known of every finding, when it changed, and the numbers behind it.
+
+SQLite beside the reports, or PostgreSQL where several controllers share it. Hosts are taken in batches, a transaction
+each, so a run that is killed leaves whole hosts behind, and taking a host in twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, text, true
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Change, Entry, HostView, Key
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history import schema
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.compare import (
+    Comparison,
+    Known,
+    compare,
+    digest,
+)
+
+DAY = 86400
+#: Hosts in a transaction: large enough to be quick, short enough not to keep another controller waiting.
+BATCH = 50
+_ROWS = 5_000
+_BUSY_SECONDS = 60
+
+Point = tuple[int, float]
+
+
+class HistoryError(MaintenanceError):
+    """The history cannot be reached, read or written."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the history needs to know of a run; ``at`` is its start in Unix seconds."""
+
+    id: str
+    cadence: str
+    at: int
+    controller: str = ""
+
+
+@dataclass
+class _Batch:
+    """What one transaction is about."""
+
+    ids: dict[str, int]
+    views: list[HostView]
+    latest: dict[int, tuple[str, int, str]] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[tuple[int, HostView]] = field(default_factory=list)
+
+
+def parse_url(raw: str, *, option: str = "maintenance_store_url") -> URL:
+    """An SQLAlchemy URL of SQLite or PostgreSQL. Raises OptionError that does not repeat a password."""
+    expected = "an SQLAlchemy URL such as sqlite:////var/lib/history.db or postgresql://user@server/maintenance"
+    try:
+        url = make_url(raw)
+    except (ArgumentError, ValueError):
+        raise OptionError(option, clean(raw), expected) from None
+    backend = url.get_backend_name()
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database:
+        return url
+    raise OptionError(option, url.render_as_string(hide_password=True), expected)
+
+
+class History:
+    """An open history. Every method raises HistoryError where the database does not do its part."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._sqlite = url.get_backend_name() == "sqlite"
+        with self._told("opened"):
+            if self._sqlite:
+                _make_file(Path(str(url.database)))
+            self._engine = _engine(url)
+            with self._engine.begin() as connection:
+                if not self._sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(7236610113)"))
+                schema.prepare(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as error:
+            place = self._url.render_as_string(hide_password=True)
+            reason = clean(getattr(error, "orig", None) or error)
+            if self._url.password:
+                reason = reason.replace(str(self._url.password), "***")
+            raise HistoryError(f"The history in {place} cannot be {what}: {reason}.") from None
+
+    # --- taking a run in -------------------------------------------------------------------------------------
+
+    def absorb(self, facts: RunFacts, views: Sequence[HostView], *, retention_days: int = 400) -> None:
+        """Take hosts of a run in and set every entry's ``change`` and the views' ``gone``.
+
+        A host that this run, or a later one of the cadence, has already brought in is only compared, not written.
+        """
+        for start in range(0, len(views), BATCH):
+            with self._told("written"), self._engine.begin() as connection:
+                self._absorb(connection, facts, list(views[start : start + BATCH]), retention_days=retention_days)
+
+    def _absorb(self, connection: Connection, facts: RunFacts, views: list[HostView], *, retention_days: int) -> None:
+        batch = _Batch(ids=self._hosts(connection, [view.host for view in views], facts.at), views=views)
+        batch.latest = _latest_runs(connection, batch.ids.values(), facts.cadence)
+        done = _hosts_of_run(connection, batch.ids.values(), facts.id)
+        fresh, again, same = [], [], []
+        digests = {view.host: digest(view) for view in views}
+        for view in views:
+            host_id = batch.ids[view.host]
+            before = batch.latest.get(host_id)
+            if host_id in done or (before is not None and before[1] > facts.at):
+                again.append(view)
+            elif before is not None and before[2] == digests[view.host]:
+                same.append(view)
+            else:
+                fresh.append(view)
+        self._compare_again(connection, facts, batch, again)
+        self._take_unchanged(connection, facts, batch, same)
+        self._take_changed(connection, facts, batch, fresh)
+        for view in (*same, *fresh):
+            batch.runs.append(
+                {
+                    "host_id": batch.ids[view.host],
+                    "run": facts.id,
+                    "cadence": facts.cadence,
+                    "at": facts.at,
+                    "status": view.status,
+                    "digest": digests[view.host],
+                }
+            )
+            batch.measured.append((batch.ids[view.host], view))
+        _insert(connection, schema.host_run, batch.runs)
+        _insert(connection, schema.finding_change, batch.changes)
+        self._upsert(connection, schema.finding_state, batch.states)
+        self._measure(connection, facts, batch.measured, retention_days=retention_days)
+
+    def _hosts(self, connection: Connection, names: Sequence[str], at: int) -> dict[str, int]:
+        """Ids of hosts, made where new. Locks the rows, in one order, so that two controllers cannot interleave."""
+        table = schema.host
+        rows = [{"name": name, "last_seen": at} for name in sorted(names)]
+        statement = self._dialect_insert(table).values(rows)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[table.c.name],
+                set_={"last_seen": statement.excluded.last_seen},
+            )
+        )
+        return {
+            row.name: row.id
+            for row in connection.execute(select(table.c.id, table.c.name).where(table.c.name.in_(names)))
+        }
+
+    def _compare_again(self, connection: Connection, facts: RunFacts, batch: _Batch, views: Sequence[HostView]) -> None:
+        for view in views:
+            self._recall(connection, facts, batch.ids[view.host], view)
+
+    def _take_unchanged(
+        self, connection: Connection, facts: RunFacts, batch: _Batch, views: Sequence[HostView]
+    ) -> None:
+        """Hosts whose digest is the last run's: nothing to write, and only what is not fine has a date to show."""
+        known = _states(connection, [batch.ids[view.host] for view in views], facts.cadence, alarming=True)
+        for view in views:
+            states = known.get(batch.ids[view.host], {})
+            for entry in view.entries:
+                state = states.get(entry.key)
+                entry.change = Change("unchanged", state.since if state else facts.at, entry.standing)
+
+    def _take_changed(self, connection: Connection, facts: RunFacts, batch: _Batch, views: Sequence[HostView]) -> None:
+        known = _states(connection, [batch.ids[view.host] for view in views], facts.cadence)
+        for view in views:
+            host_id = batch.ids[view.host]
+            first = host_id not in batch.latest
+            result = compare(view, known.get(host_id, {}), at=facts.at, first=first)
+            _show(view, result)
+            self._note(facts, batch, host_id, view, result)
+
+    def _note(self, facts: RunFacts, batch: _Batch, host_id: int, view: HostView, result: Comparison) -> None:
+        entries = {entry.key: entry for entry in view.entries}
+        base = {"host_id": host_id, "cadence": facts.cadence, "changed_run": facts.id}
+        for key in result.written:
+            entry, change = entries[key], result.changes[key]
+            batch.states.append(
+                {
+                    **base,
+                    "check_id": key[0],
+                    "item": key[1],
+                    "module": entry.module,
+                    "status": entry.status,
+                    "suppressed": entry.suppressed is not None,
+                    "gone": False,
+                    "since": change.since,
+                }
+            )
+        for key, before in result.gone.items():
+            batch.states.append(
+                {
+                    **base,
+                    "check_id": key[0],
+                    "item": key[1],
+                    "module": before.module,
+                    "status": before.status,
+                    "suppressed": before.suppressed,
+                    "gone": True,
+                    "since": facts.at,
+                }
+            )
+        for key, change in result.changes.items():
+            if change.kind not in ("unchanged", "first"):
+                after = entries[key].standing if key in entries else "gone"
+                batch.changes.append(
+                    {
+                        "host_id": host_id,
+                        "run": facts.id,
+                        "check_id": key[0],
+                        "item": key[1],
+                        "at": facts.at,
+                        "kind": change.kind,
+                        "before": change.before,
+                        "after": after,
+                    }
+                )
+
+    def _measure(
+        self,
+        connection: Connection,
+        facts: RunFacts,
+        measured: Sequence[tuple[int, HostView]],
+        *,
+        retention_days: int,
+    ) -> None:
+        values = {host_id: _numbers(view) for host_id, view in measured}
+        if not any(values.values()):
+            return
+        ids = _series(connection, values)
+        missing = [
+            {"host_id": host_id, "name": name, "item": item, "unit": unit}
+            for host_id, numbers in values.items()
+            for (name, item), (_value, unit) in numbers.items()
+            if (host_id, name, item) not in ids
+        ]
+        if missing:
+            statement = self._dialect_insert(schema.series).on_conflict_do_nothing()
+            for start in range(0, len(missing), _ROWS):
+                connection.execute(statement, missing[start : start + _ROWS])
+            ids = _series(connection, values)
+        rows = [
+            {"series_id": ids[(host_id, *key)], "at": facts.at, "value": value}
+            for host_id, numbers in values.items()
+            for key, (value, _unit) in numbers.items()
+        ]
+        statement = self._dialect_insert(schema.measurement).on_conflict_do_nothing()
+        for start in range(0, len(rows), _ROWS):
+            connection.execute(statement, rows[start : start + _ROWS])
+        _forget_numbers(connection, list(values), before=facts.at - retention_days * DAY)
+
+    def record_run(self, facts: RunFacts, *, status: str, hosts: int, retention_days: int = 400) -> None:
+        """Note the run as a whole, and forget what is older than the retention."""
+        row = {
+            "id": facts.id,
+            "cadence": facts.cadence,
+            "at": facts.at,
+            "controller": facts.controller,
+            "status": status,
+            "hosts": hosts,
+        }
+        with self._told("written"), self._engine.begin() as connection:
+            self._upsert(connection, schema.run, [row])
+            _forget(connection, before=facts.at - retention_days * DAY)
+
+    # --- asking ----------------------------------------------------------------------------------------------
+
+    def recall(self, facts: RunFacts, view: HostView) -> None:
+        """Set the changes of a host that this run has brought in earlier."""
+        with self._told("read"), self._engine.connect() as connection:
+            host_id = connection.execute(select(schema.host.c.id).where(schema.host.c.name == view.host)).scalar()
+            if host_id is not None:
+                self._recall(connection, facts, host_id, view)
+
+    def _recall(self, connection: Connection, facts: RunFacts, host_id: int, view: HostView) -> None:
+        table = schema.finding_change
+        noted = {
+            (row.check_id, row.item): row
+            for row in connection.execute(
+                select(table).where(table.c.host_id == host_id).where(table.c.run == facts.id)
+            )
+        }
+        known = _states(connection, [host_id], facts.cadence).get(host_id, {})
+        runs = schema.host_run
+        earlier = connection.execute(
+            select(func.count())
+            .select_from(runs)
+            .where(runs.c.host_id == host_id, runs.c.cadence == facts.cadence, runs.c.at < facts.at)
+        ).scalar()
+        result = Comparison()
+        for entry in view.entries:
+            row, state = noted.get(entry.key), known.get(entry.key)
+            if row is not None:
+                result.changes[entry.key] = Change(row.kind, row.at, row.before)
+            elif not earlier:
+                result.changes[entry.key] = Change("first", facts.at)
+            else:
+                since = state.since if state and state.standing == entry.standing else facts.at
+                result.changes[entry.key] = Change("unchanged", min(since, facts.at), entry.standing)
+        for key, row in noted.items():
+            if row.kind == "gone" and key not in result.changes:
+                result.changes[key] = Change("gone", row.at, row.before)
+                result.gone[key] = known.get(key) or Known("", row.before, False, True, row.at)
+        _show(view, result)
+
+    def trends(self, host: str, keys: Iterable[Key], *, until: int, points: int = 30) -> dict[Key, list[Point]]:
+        """The last ``points`` numbers (Unix time, value) of some findings or metrics of a host, oldest first."""
+        wanted = set(keys)
+        with self._told("read"), self._engine.connect() as connection:
+            hosts = schema.host
+            host_id = connection.execute(select(hosts.c.id).where(hosts.c.name == host)).scalar()
+            if host_id is None or not wanted:
+                return {}
+            ids = {
+                series_id: key
+                for (_host, *rest), series_id in _series(connection, [host_id]).items()
+                if (key := (rest[0], rest[1])) in wanted
+            }
+            return {
+                key: values for series_id, key in ids.items() if (values := _last(connection, series_id, until, points))
+            }
+
+    def run_times(self) -> dict[str, list[Point]]:
+        """For every cadence, its runs (Unix time, hosts), newest first, at most 100."""
+        table = schema.run
+        found: dict[str, list[Point]] = {}
+        with self._told("read"), self._engine.connect() as connection:
+            for cadence in connection.execute(select(table.c.cadence).distinct()).scalars():
+                rows = connection.execute(
+                    select(table.c.at, table.c.hosts)
+                    .where(table.c.cadence == cadence)
+                    .order_by(table.c.at.desc())
+                    .limit(100)
+                )
+                found[cadence] = [(row.at, row.hosts) for row in rows]
+        return found
+
+    def hosts_since(self, cadence: str, at: int) -> int:
+        """How many hosts have had a run of a cadence since a moment."""
+        table = schema.host_run
+        with self._told("read"), self._engine.connect() as connection:
+            statement = select(func.count(func.distinct(table.c.host_id))).where(
+                table.c.cadence == cadence, table.c.at >= at
+            )
+            return int(connection.execute(statement).scalar_one())
+
+    # --- dialects --------------------------------------------------------------------------------------------
+
+    def _dialect_insert(self, table: Table) -> Any:
+        return sqlite.insert(table) if self._sqlite else postgresql.insert(table)
+
+    def _upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        statement = self._dialect_insert(table)
+        keys = [column.name for column in table.primary_key]
+        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=others)
+        for start in range(0, len(rows), _ROWS):
+            connection.execute(statement, list(rows[start : start + _ROWS]))
+
+
+def _make_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that becomes a writer half-way cannot wait for another writer; so every transaction starts as one.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    for start in range(0, len(rows), _ROWS):
+        connection.execute(insert(table), list(rows[start : start + _ROWS]))
+
+
+def _latest_runs(connection: Connection, ids: Iterable[int], cadence: str) -> dict[int, tuple[str, int, str]]:
+    table = schema.host_run
+    newest = (
+        select(table.c.host_id, func.max(table.c.at).label("at"))
+        .where(table.c.host_id.in_(list(ids)), table.c.cadence == cadence)
+        .group_by(table.c.host_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(table.c.host_id, table.c.run, table.c.at, table.c.digest)
+        .join(newest, (table.c.host_id == newest.c.host_id) & (table.c.at == newest.c.at))
+        .where(table.c.cadence == cadence)
+    )
+    return {row.host_id: (row.run, row.at, row.digest) for row in rows}
+
+
+def _hosts_of_run(connection: Connection, ids: Iterable[int], run: str) -> set[int]:
+    table = schema.host_run
+    rows = connection.execute(select(table.c.host_id).where(table.c.host_id.in_(list(ids)), table.c.run == run))
+    return set(rows.scalars())
+
+
+def _states(
+    connection: Connection, ids: Sequence[int], cadence: str, *, alarming: bool = False
+) -> dict[int, dict[Key, Known]]:
+    if not ids:
+        return {}
+    table = schema.finding_state
+    rows = connection.execute(
+        select(
+            table.c.host_id,
+            table.c.check_id,
+            table.c.item,
+            table.c.module,
+            table.c.status,
+            table.c.suppressed,
+            table.c.gone,
+            table.c.since,
+            table.c.changed_run,
+        ).where(
+            table.c.host_id.in_(ids),
+            table.c.cadence == cadence,
+            table.c.status != "ok" if alarming else true(),
+        )
+    )
+    known: dict[int, dict[Key, Known]] = {}
+    for host_id, check, item, *rest in rows:
+        known.setdefault(host_id, {})[(check, item)] = Known(*rest)
+    return known
+
+
+def _show(view: HostView, result: Comparison) -> None:
+    for entry in view.entries:
+        entry.change = result.changes.get(entry.key)
+    view.gone = [
+        Entry(
+            check=key[0],
+            item=key[1],
+            status=before.status,
+            summary=f"was {before.standing}; it is no longer there",
+            module=before.module,
+            change=result.changes[key],
+        )
+        for key, before in sorted(result.gone.items())
+        if result.changes[key].kind == "gone"
+    ]
+
+
+def _numbers(view: HostView) -> dict[Key, tuple[float, str]]:
+    found = {entry.key: (entry.value, entry.unit) for entry in view.entries if entry.value is not None}
+    return {**view.metrics, **found}
+
+
+def _series(connection: Connection, ids: Iterable[int]) -> dict[tuple[int, str, str], int]:
+    table = schema.series
+    rows = connection.execute(
+        select(table.c.host_id, table.c.name, table.c.item, table.c.id).where(table.c.host_id.in_(list(ids)))
+    )
+    return {(host_id, name, item): series_id for host_id, name, item, series_id in rows}
+
+
+def _last(connection: Connection, series_id: int, until: int, points: int) -> list[Point]:
+    table = schema.measurement
+    rows = connection.execute(
+        select(table.c.at, table.c.value)
+        .where(table.c.series_id == series_id, table.c.at <= until)
+        .order_by(table.c.at.desc())
+        .limit(points)
+    )
+    return [(at, value) for at, value in rows][::-1]
+
+
+def _forget_numbers(connection: Connection, ids: Sequence[int], *, before: int) -> None:
+    """Old numbers of the hosts at hand: through the primary key, so the cost is that of these hosts alone."""
+    series, measurement = schema.series, schema.measurement
+    own = select(series.c.id).where(series.c.host_id.in_(ids))
+    connection.execute(delete(measurement).where(measurement.c.series_id.in_(own), measurement.c.at < before))
+
+
+def _forget(connection: Connection, *, before: int) -> None:
+    lost = select(schema.host.c.id).where(schema.host.c.last_seen < before)
+    own = select(schema.series.c.id).where(schema.series.c.host_id.in_(lost))
+    connection.execute(delete(schema.measurement).where(schema.measurement.c.series_id.in_(own)))
+    for table in (schema.series, schema.finding_state, schema.finding_change, schema.host_run):
+        connection.execute(delete(table).where(table.c.host_id.in_(lost)))
+    connection.execute(delete(schema.host).where(schema.host.c.last_seen < before))
+    for table in (schema.finding_change, schema.host_run, schema.run):
+        connection.execute(delete(table).where(table.c.at < before))
