@@ -60,7 +60,7 @@ $(TEST_STAMP): requirements.txt requirements-units.txt requirements-test.txt
 test: venv  ## every stage, two at a time, and a summary
 	@$(run_stages) --lanes 2 $(STAGES)
 
-$(STAGES) bench images: venv
+$(STAGES) bench docs images: venv
 	@$(run_stages) $@
 
 build: venv-run  ## the tarball for Galaxy

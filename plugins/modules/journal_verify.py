@@ -51,9 +51,9 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Prove it against a head that was noted elsewhere
+- name: Prove a copy against a head that was noted elsewhere
   fleetcare.maintenance.journal_verify:
-    path: /srv/maintenance/reports/journal
+    path: "{{ copied_reports_dir }}/journal"
     head: 6786b7ea08e54b10ab182c67b72ae29b2d812f9aac626301765f6d3b6aa2ffae
   delegate_to: localhost
   run_once: true

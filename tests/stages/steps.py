@@ -115,6 +115,11 @@ def _galaxy_importer() -> Command:
     )
 
 
+def _checks_page() -> Command:
+    argv = [str(PROGRAMS / "python"), "-m", "ansible_collections.fleetcare.maintenance.tests.stages.docs"]
+    return Command(argv, environment={"PYTHONPATH": str(CACHE / "collections")})
+
+
 STAGES: dict[str, Stage] = {
     "lint": Stage(
         needs=("lint",),
@@ -167,6 +172,7 @@ STAGES: dict[str, Stage] = {
         needs=("containers",),
         steps=(_pytest("benchmarks", "tests/benchmarks", "-s"),),
     ),
+    "docs": Stage(steps=(Step("the page of checks", _checks_page),)),
     "images": Stage(
         needs=("containers", "base"),
         steps=(_program("python tests/images/build.py"),),
