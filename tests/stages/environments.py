@@ -101,18 +101,34 @@ class Environment:
 
 
 def sanity_copy(core: str) -> Path:
-    """Copy the checkout as git sees it to where ansible-test wants it, and return that folder."""
+    """Bring a copy of the checkout as git sees it to where ansible-test wants it, and return that folder.
+
+    What ansible-test itself keeps there (``tests/output``, with environments that take a minute) stays.
+    """
     target = CACHE / "sanity" / core / COLLECTION
-    shutil.rmtree(target, ignore_errors=True)
-    for name in tracked_files():
-        source = ROOT / name
-        if source.is_file():
-            destination = target / name
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, destination, follow_symlinks=False)
+    wanted = [name for name in tracked_files() if (ROOT / name).is_file()]
+    _remove_others(target, keep={*wanted, ".git", "tests/output"})
+    for name in wanted:
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, destination, follow_symlinks=False)
     # A repository of its own, or the outer one's would say that everything below .cache is ignored.
     run(["git", "init", "-q", str(target)])
     return target
+
+
+def _remove_others(target: Path, *, keep: set[str]) -> None:
+    kept_folders = {str(parent) for name in keep for parent in Path(name).parents}
+    for folder, subfolders, files in os.walk(target):
+        for name in [*subfolders, *files]:
+            path = Path(folder, name)
+            relative = str(path.relative_to(target))
+            if relative in kept_folders:
+                continue
+            if name in subfolders:
+                subfolders.remove(name)
+            if relative not in keep:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def tracked_files() -> list[str]:
