@@ -78,7 +78,7 @@ class Catalogue(Mapping[str, Check]):
         for check in sorted(book.checks()):
             if check not in self:
                 raise OptionError(f"levels.{check}", check, f"one of {', '.join(self)}")
-            book.lookup(check, "", self[check].levels)
+            book.verify(check, self[check].levels)
 
     def measured(
         self,
@@ -150,6 +150,6 @@ def hold_back(finding: Finding, *, seen: int, runs: int) -> Finding:
     """A finding whose levels say ``for: runs`` and which has been seen only ``seen`` times in a row so far."""
     return replace(
         finding,
-        status="info",
+        status="ok" if finding.status == "info" else "info",
         summary=f"{finding.summary}; seen in {seen} of the {runs} runs in a row that make it {finding.status}",
     )

@@ -38,7 +38,10 @@ def parse_time(raw: str, *, option: str) -> datetime:
         raise OptionError(option, raw, "an ISO 8601 time such as 2026-01-31T04:00:00+00:00") from None
     if moment.tzinfo is None:
         raise OptionError(option, raw, "a time with its zone, such as 2026-01-31T04:00:00+00:00")
-    return moment.astimezone(timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError:
+        raise OptionError(option, raw, "a time from the year 1 to the year 9999 in UTC") from None
 
 
 def iso(moment: datetime) -> str:

@@ -32,6 +32,7 @@ SEARCH_PATH = os.pathsep.join(
     )
 )
 MAX_OUTPUT = 8 * 1024 * 1024
+KILL_SECONDS = 5.0
 
 
 class CommandMissing(MaintenanceError):
@@ -77,7 +78,8 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    Raises CommandMissing, and CommandTimeout after ``timeout`` seconds (the whole process group is killed).
+    Raises CommandMissing, CommandTimeout after ``timeout`` seconds (the whole process group is killed), and
+    MaintenanceError for a file that the kernel does not start.
     Output goes to unlinked temporary files, so a chatty program cannot fill our memory: ``max_output`` bytes are read.
     """
     path = which(argv[0])
@@ -88,29 +90,38 @@ def run(
         if stdin is not None:
             given.write(stdin)
             given.seek(0)
-        with subprocess.Popen(
-            [path, *argv[1:]],
-            stdin=given if stdin is not None else subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=full_env,
-            start_new_session=True,
-        ) as process:
-            try:
-                rc = process.wait(timeout=timeout)
-            except subprocess.TimeoutExpired:
-                _kill_group(process)
-                raise CommandTimeout(f"'{argv[0]}' did not end within {timeout:g} s and was stopped.") from None
-            except BaseException:
-                _kill_group(process)
-                raise
+        try:
+            process = subprocess.Popen(
+                [path, *argv[1:]],
+                stdin=given if stdin is not None else subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=full_env,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise MaintenanceError(f"The program '{path}' cannot be started: {error.strerror}.") from error
+        rc = _wait(process, timeout=timeout, name=argv[0])
         return Completed(tuple(argv), rc, _read(out, max_output), _read(err, max_output))
+
+
+def _wait(process: subprocess.Popen[bytes], *, timeout: float, name: str) -> int:
+    try:
+        return process.wait(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _kill_group(process)
+        raise CommandTimeout(f"'{name}' did not end within {timeout:g} s and was stopped.") from None
+    except BaseException:
+        _kill_group(process)
+        raise
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    # Not even a kill ends a program that waits for a dead disk or server; it must not take us with it.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=KILL_SECONDS)
 
 
 def _read(stream: object, limit: int) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union
@@ -57,7 +58,8 @@ class Finding:
             kept = [*kept[: MAX_EVIDENCE - 1], f"and {len(kept) - MAX_EVIDENCE + 1} more"]
         object.__setattr__(self, "evidence", tuple(clean(piece) for piece in kept))
         if isinstance(self.value, float):
-            object.__setattr__(self, "value", round(self.value, 4))
+            # JSON has no word for infinity and no number.
+            object.__setattr__(self, "value", round(self.value, 4) if math.isfinite(self.value) else None)
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as results and journal carry it; absent measurements are left out."""

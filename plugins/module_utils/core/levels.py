@@ -34,7 +34,9 @@ class Levels:
     runs: int = 1
 
     def judge(self, value: Number) -> Status:
-        """The status of a value: the most severe level it has reached, else ``ok``."""
+        """The status of a value: the most severe level it has reached, else ``ok``; what is no number is unknown."""
+        if math.isnan(value):
+            return "unknown"
         for name in reversed(NAMES):
             limit = getattr(self, name)
             if limit is not None and (value >= limit if self.direction == "upper" else value < limit):
@@ -147,6 +149,13 @@ class LevelBook:
     def names(self, check: str) -> bool:
         """Whether the user set levels for this check as a whole."""
         return check in self._plain
+
+    def verify(self, check: str, default: Levels | None) -> None:
+        """Raises OptionError for an override of this check that cannot be used, whichever item it is meant for."""
+        levels = self.lookup(check, "", default)
+        for name, glob, raw in self._items:
+            if name == check:
+                override(levels or Levels(), raw, option=f"levels.{name}[{glob}]")
 
     def sets_limits(self, check: str, item: str) -> bool:
         """Whether the user gave a limit (not ``for`` alone) for this item, so that no scaling may second-guess it."""

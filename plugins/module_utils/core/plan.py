@@ -58,10 +58,15 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
     """Carry out a plan, a step at a time, until done or until the deadline.
 
     ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
-    tried. Steps that the deadline cut off are ``left``, with the reason.
+    tried. Any other error is a fault of ours: it is reported with what was done before it, and the rest is ``left``.
+    Steps that the deadline cut off are ``left`` too, with the reason.
     """
     outcome = Execution()
+    fault = ""
     for step in plan:
+        if fault:
+            outcome.left.append(kept(step.target, f"{step.action} was planned, but {fault} stopped the run"))
+            continue
         if deadline.passed():
             outcome.left.append(kept(step.target, f"{step.action} was planned, but the window had closed"))
             continue
@@ -69,7 +74,11 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
         try:
             effect = act(step)
         except MaintenanceError as error:
-            outcome.failed.append({"action": step.action, "target": clean(step.target), "error": clean(str(error))})
+            outcome.failed.append(_failed(step, str(error)))
+            continue
+        except Exception as error:  # noqa: BLE001 - what was done before must not go unreported
+            fault = f"a fault of the module ({type(error).__name__})"
+            outcome.failed.append(_failed(step, f"{fault}: {error}"))
             continue
         outcome.applied.append(
             {
@@ -81,6 +90,10 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
             }
         )
     return outcome
+
+
+def _failed(step: Step, error: str) -> dict[str, Any]:
+    return {"action": step.action, "target": clean(step.target), "error": clean(error)}
 
 
 def kept(target: str, reason: str) -> dict[str, Any]:

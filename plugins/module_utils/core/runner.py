@@ -190,7 +190,10 @@ def perform(
         memory_error=memory_error,
     )
     result = work(context)
-    held, streaks = hold_back_short(result.findings, _counts(memory.get(_STREAKS)))
+    before = _counts(memory.get(_STREAKS))
+    held, streaks = hold_back_short(result.findings, before)
+    # A run that does not make a check says nothing about it, so it does not end the check's row either.
+    streaks.update({key: count for key, count in before.items() if key.split(" ", 1)[0] not in context.checks})
     result.findings = held
     generation = ""
     if not check_mode and (result.memory is not None or streaks != memory.get(_STREAKS, {})):

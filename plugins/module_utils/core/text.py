@@ -20,7 +20,7 @@ _ESCAPES = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 # C0 and C1 controls, bidirectional overrides and isolates (a line must read the way it is stored), line separators.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -101,7 +101,7 @@ def quantity(value: float, unit: str) -> str:
 def _binary(value: float) -> str:
     size, sign = abs(float(value)), "-" if value < 0 else ""
     for prefix in ("", "Ki", "Mi", "Gi", "Ti"):
-        if size < 1024:
+        if round(size, 1) < 1024:
             return f"{sign}{number(round(size, 1))} {prefix}B"
         size /= 1024
     return f"{sign}{number(round(size, 1))} PiB"
