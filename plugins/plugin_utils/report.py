@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -67,7 +68,7 @@ class Request:
     store_url: str = ""
     contacts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    textfile: Path | None = None
+    textfile_dir: Path | None = None
 
     @property
     def journal(self) -> Path:
@@ -176,7 +177,7 @@ class Production:
             self.checklist.add(view)
             self.notices.add(view)
             for name in list(self.outputs):
-                self._attempt_output(name, lambda output, view=view: output.add(view))
+                self._attempt_output(name, partial(_add, view))
 
     def _compare(self, history: History, batch: list[HostView]) -> None:
         if self.run.check_mode:
@@ -259,9 +260,10 @@ class Production:
         }
         for name in FORMATS:
             if name in self.request.formats:
-                self._attempt(
-                    _cannot(name), lambda name=name: self.outputs.update({name: makers[name](self._path(name))})
-                )
+                self._attempt(_cannot(name), partial(self._open, name, makers[name]))
+
+    def _open(self, name: str, make: Callable[[Path], Output]) -> None:
+        self.outputs[name] = make(self._path(name))
 
     def _path(self, name: str) -> Path:
         return self.request.folder / f"report.{FORMATS[name]}"
@@ -269,9 +271,9 @@ class Production:
     def _finish_outputs(self, judged: list[dict[str, Any]]) -> None:
         newest = journal.runs(self.request.journal)[-1:] == [self.request.run]
         for name in list(self.outputs):
-            self._attempt_output(name, lambda output, name=name: self._finish(name, output, judged, newest=newest))
+            self._attempt_output(name, partial(self._finish, name, judged, newest))
 
-    def _finish(self, name: str, output: Output, judged: list[dict[str, Any]], *, newest: bool) -> None:
+    def _finish(self, name: str, judged: list[dict[str, Any]], newest: bool, output: Output) -> None:
         if isinstance(output, HtmlReport):
             output.end(self.fleet, self.checklist.boxes(), judged, notes=self.problems)
             for page in output.pages:
@@ -282,11 +284,16 @@ class Production:
         self.paths[name] = str(self._path(name))
         if newest:
             self._latest(name, output)
+        if name == "prometheus" and self.request.textfile_dir:
+            name_there = "-".join(("fleetcare-maintenance", *filter(None, [self.run.cadence]))) + ".prom"
+            _copy(self._path(name), self.request.textfile_dir / name_there, mode=0o644)
 
     def _latest(self, name: str, output: Output) -> None:
         latest = self.request.reports / f"latest.{FORMATS[name]}"
         if isinstance(output, HtmlReport) and output.pages:
-            _copy_with_links(self._path(name), latest, folder=self.request.run)
+            # One folder up, links to further pages lead into the run's folder. Text of hosts cannot hold the marker,
+            # for its quotes are escaped.
+            _copy(self._path(name), latest, replace=('href="hosts-', f'href="{self.request.run}/hosts-'))
         else:
             point_latest(self._path(name), latest)
 
@@ -340,20 +347,21 @@ def produce(request: Request, *, clock: Clock, send: Send = apprise_send) -> Out
     return Production(request, clock=clock, send=send).make()
 
 
+def _add(view: HostView, output: Output) -> None:
+    output.add(view)
+
+
 def _cannot(name: str) -> str:
     return f"The {name} report cannot be written"
 
 
-def _copy_with_links(source: Path, latest: Path, *, folder: str) -> None:
-    """The first page under another name, one folder up: its links to further pages lead into the run's folder.
-
-    Text of hosts cannot contain the marker, for its quotes are escaped.
-    """
-    copy = OutputFile(latest)
+def _copy(source: Path, target: Path, *, mode: int = 0o640, replace: tuple[str, str] = ("", "")) -> None:
+    """A copy that is there whole or not at all, with one text replaced by another in every line."""
+    copy = OutputFile(target, mode=mode)
     try:
-        with source.open(encoding="utf-8") as stream:
+        with source.open(encoding="utf-8", newline="") as stream:
             for text in stream:
-                copy.write(text.replace('href="hosts-', f'href="{folder}/hosts-'))
+                copy.write(text.replace(*replace) if replace[0] else text)
         copy.publish()
     finally:
         copy.discard()

@@ -74,12 +74,12 @@ class PrometheusReport:
         self._sample("maintenance_run_faults", base, fleet.fault_total)
         for status in STATUSES:
             self._sample("maintenance_run_hosts", {**base, "status": status}, fleet.hosts[status])
-        for status in (*STATUSES, "suppressed"):
-            self._sample("maintenance_run_findings", {**base, "status": status}, fleet.findings[status])
+        for standing in (*STATUSES, "suppressed"):
+            self._sample("maintenance_run_findings", {**base, "status": standing}, fleet.findings[standing])
         for cadence in cadences:
             if cadence["age_seconds"] is None:
                 continue
-            labels = {"cadence": str(cadence["cadence"])}
+            labels = {"cadence": str(cadence["cadence"]), "report": self._run.cadence}
             self._sample("maintenance_cadence_age_seconds", labels, int(cadence["age_seconds"]))
         for name, text in FAMILIES:
             self.file.write(f"# HELP {name} {text}\n# TYPE {name} gauge\n")
