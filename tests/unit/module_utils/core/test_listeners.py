@@ -6,7 +6,12 @@ from __future__ import annotations
 import os
 import socket
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import collect, parse_table
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import (
+    Listener,
+    collect,
+    holders,
+    parse_table,
+)
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -41,3 +46,40 @@ def test_a_socket_of_this_process_is_found_with_its_owner() -> None:
         (entry,) = [one for one in collect(owners=True) if one.port == port and one.protocol == "tcp"]
     assert entry.pid == os.getpid()
     assert entry.process
+
+
+def process(proc, pid, name, *inodes):
+    folder = proc / str(pid) / "fd"
+    folder.mkdir(parents=True)
+    (proc / str(pid) / "comm").write_text(name + "\n")
+    for descriptor, inode in enumerate(inodes):
+        (folder / str(descriptor)).symlink_to(f"socket:[{inode}]")
+
+
+def test_every_holder_of_a_socket_is_named(tmp_path) -> None:
+    process(tmp_path, 1, "systemd", 7, 8)
+    process(tmp_path, 90, "app\x1b[31m", 7)
+    process(tmp_path, 91, "other", 9)
+    found = holders({7, 8, 10}, proc=str(tmp_path))
+    assert found.names == {7: ("app", "systemd"), 8: ("systemd",)}
+    assert found.complete
+    assert found.of(Listener("tcp", "::", 80, inode=8, uid=0)) == ("systemd",)
+
+
+def test_a_process_that_may_not_be_looked_into_is_not_forgotten(tmp_path, monkeypatch) -> None:
+    process(tmp_path, 90, "app", 7)
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert not holders({7}, proc=str(tmp_path)).complete
+
+
+def test_nobody_is_asked_for_no_socket(tmp_path) -> None:
+    assert holders(set(), proc=str(tmp_path / "absent")).names == {}
+
+
+def test_a_place_reads_like_an_address() -> None:
+    assert Listener("tcp", "127.0.0.1", 80, inode=1, uid=0).place == "tcp 127.0.0.1:80"
+    assert Listener("udp", "::", 53, inode=1, uid=0).place == "udp [::]:53"

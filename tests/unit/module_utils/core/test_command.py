@@ -1,0 +1,85 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Programs of the host, run for real."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+
+
+def python(code, **options):
+    return command.run([sys.executable, "-c", code], timeout=options.pop("timeout", 30.0), **options)
+
+
+def test_output_and_exit_status_come_back():
+    done = python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    assert (done.rc, done.lines(), done.stderr) == (3, ["out"], "err\n")
+    assert done.first_error() == "err"
+
+
+def test_a_signal_is_a_negative_exit_status():
+    assert python("import os; os.kill(os.getpid(), 15)").rc == -15
+
+
+def test_no_shell_reads_the_arguments():
+    assert command.run(["echo", "$(id)", ";", "x"], timeout=5).stdout == "$(id) ; x\n"
+
+
+def test_output_is_english_and_the_keyboard_is_closed():
+    code = "import os, sys; print(os.environ['LC_ALL'], os.environ['LANGUAGE'], repr(sys.stdin.read()))"
+    assert python(code).stdout == "C C ''\n"
+
+
+def test_input_and_environment_are_handed_over():
+    done = python("import os, sys; print(sys.stdin.read() + os.environ['TZ'])", stdin=b"in ", env={"TZ": "UTC"})
+    assert done.stdout == "in UTC\n"
+
+
+def test_a_program_that_is_not_there_is_said():
+    with pytest.raises(command.CommandMissing, match="'no-such-program' is not installed"):
+        command.run(["no-such-program"], timeout=1)
+    assert command.which("no-such-program") is None
+
+
+def test_a_file_that_is_no_program_is_said(tmp_path):
+    path = tmp_path / "noise"
+    path.write_bytes(b"\x7fELF noise")
+    path.chmod(0o755)
+    with pytest.raises(MaintenanceError, match="cannot be started"):
+        command.run([str(path)], timeout=1)
+
+
+def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    child = f"import os; os.fork(); open({str(pipe)!r}, 'w'); import time; time.sleep(600)"
+    descriptor = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(command.CommandTimeout, match=r"did not end within 0\.5 s"):
+        python(child, timeout=0.5)
+    os.set_blocking(descriptor, True)
+    # The end of the pipe comes when the last of the family that held it has gone.
+    assert os.read(descriptor, 1) == b""
+    os.close(descriptor)
+
+
+def test_a_chatty_program_is_cut():
+    assert len(python("print('x' * 100000)", max_output=1000).stdout) == 1000
+
+
+def test_bytes_that_are_no_text_do_no_harm():
+    assert python("import sys; sys.stdout.buffer.write(b'a\\xffb')").stdout == "a\ufffdb"
+
+
+def test_a_failure_without_a_word_has_one():
+    assert python("raise SystemExit(4)").first_error() == "exit status 4 without a word"
+
+
+def test_tools_of_daemons_are_found_without_sbin_on_the_path():
+    assert "/usr/sbin" in command.SEARCH_PATH.split(os.pathsep)
