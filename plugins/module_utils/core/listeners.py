@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+
 _TCP_LISTEN = "0A"
 _UDP_UNCONNECTED = "07"
 _TABLES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
@@ -35,6 +37,23 @@ class Listener:
     @property
     def wildcard(self) -> bool:
         return self.address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+    @property
+    def place(self) -> str:
+        """``tcp 127.0.0.1:5432``, ``udp [::]:53``."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.protocol} {host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Every process name by socket inode; ``complete`` is False where some processes could not be looked into."""
+
+    names: Mapping[int, tuple[str, ...]]
+    complete: bool
+
+    def of(self, listener: Listener) -> tuple[str, ...]:
+        return self.names.get(listener.inode, ())
 
 
 def parse_table(text: str, *, protocol: str) -> list[Listener]:
@@ -98,6 +117,26 @@ def socket_owners(inodes: set[int], *, proc: str = "/proc") -> dict[int, tuple[i
             if len(found) == len(inodes):
                 break
     return found
+
+
+def holders(inodes: set[int], *, proc: str = "/proc") -> Holders:
+    """All processes that hold the sockets: with socket activation that is systemd as well as the service."""
+    names: dict[int, set[str]] = {}
+    complete = True
+    for name in os.listdir(proc) if inodes else ():
+        if not name.isdigit():
+            continue
+        try:
+            links = {os.readlink(entry.path) for entry in os.scandir(f"{proc}/{name}/fd")}
+        except PermissionError:
+            complete = False
+            continue
+        except OSError:
+            # The process has gone, and its sockets with it.
+            continue
+        for inode in inodes & {int(link[8:-1]) for link in links if link.startswith("socket:[")}:
+            names.setdefault(inode, set()).add(clean(_process_name(f"{proc}/{name}"), limit=64))
+    return Holders({inode: tuple(sorted(found)) for inode, found in names.items()}, complete)
 
 
 def _process_name(folder: str) -> str:

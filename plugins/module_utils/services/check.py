@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import listeners
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, sockets, systemd
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.checks import (
     CATALOGUE,
     LOOKED_AT,
@@ -113,7 +114,7 @@ def _look_at_processes(expected: Expected, result: Result) -> None:
 
 
 def _look_at_ports(context: Context, expected: Expected, result: Result) -> None:
-    listening = sockets.listeners()
+    listening = listeners.collect(owners=False)
     result.metrics += listener_metrics(listening)
     watch = expected.allowed is not None and "services.unexpected_listener" in context.checks
     strangers = (
@@ -123,7 +124,7 @@ def _look_at_ports(context: Context, expected: Expected, result: Result) -> None
     )
     # Who holds a socket costs a walk over every process; only sockets that a finding will speak of are worth it.
     spoken_of = [one for one in listening if any(wanted.covers(one) for wanted in expected.ports)]
-    owners = sockets.owners({one.inode for one in (*spoken_of, *strangers)})
+    owners = listeners.holders({one.inode for one in (*spoken_of, *strangers)})
     for wanted in expected.ports:
         result.findings += judge_port(wanted, listening, owners)
     if watch:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import listeners
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import (
     StateError,
     prepare_directory,
     write_atomically,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, sockets, systemd
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit
 
 #: Files of a unit beyond this many are removed, oldest first.
@@ -80,8 +81,8 @@ def _process(folder: Path) -> str:
 
 def _sockets(pids: Sequence[int]) -> list[str]:
     names = {name for pid in pids if (name := processes.name_of(pid))}
-    listening = sockets.listeners()
-    owners = sockets.owners({one.inode for one in listening})
+    listening = listeners.collect(owners=False)
+    owners = listeners.holders({one.inode for one in listening})
     own = [one for one in listening if names & set(owners.of(one))]
     return [clean(f"listens: {one.place} ({', '.join(owners.of(one))})") for one in own]
 

@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import Listener
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.processes import Process
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.sockets import Listener
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import unit_pattern
 
 #: The kernel keeps this much of a process's name.

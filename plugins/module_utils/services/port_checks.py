@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import Holders, Listener
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.expect import (
@@ -15,12 +16,11 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.exp
     PortWanted,
     process_fits,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.sockets import Listener, Owners
 
 _RIGHTS = "Run with become: true to see whose sockets these are."
 
 
-def judge_port(wanted: PortWanted, sockets: Sequence[Listener], owners: Owners) -> list[Finding]:
+def judge_port(wanted: PortWanted, sockets: Sequence[Listener], owners: Holders) -> list[Finding]:
     """All findings for one entry of ``ports``."""
     listening = [socket for socket in sockets if wanted.covers(socket)]
     evidence = [described(socket, owners) for socket in listening]
@@ -34,7 +34,7 @@ def judge_port(wanted: PortWanted, sockets: Sequence[Listener], owners: Owners) 
     return findings
 
 
-def described(socket: Listener, owners: Owners) -> str:
+def described(socket: Listener, owners: Holders) -> str:
     """A socket with its owner as evidence: ``tcp 127.0.0.1:5432 postgres``."""
     names = owners.of(socket)
     return f"{socket.place} {', '.join(names) if names else f'uid {socket.uid}'}"
@@ -60,10 +60,10 @@ def _listening(wanted: PortWanted, listening: Sequence[Listener], evidence: Sequ
 
 def _at_address(wanted: PortWanted, socket: Listener) -> bool:
     if wanted.address == "loopback":
-        return socket.loopback or socket.any
+        return socket.loopback or socket.wildcard
     if wanted.address == "any":
-        return socket.any
-    return not wanted.address or socket.any or socket.address == wanted.address
+        return socket.wildcard
+    return not wanted.address or socket.wildcard or socket.address == wanted.address
 
 
 def _wording(address: str) -> str:
@@ -79,7 +79,7 @@ def _exposed(wanted: PortWanted, listening: Sequence[Listener], evidence: Sequen
     return CATALOGUE.stated("services.port_exposed", wanted.item, "critical", summary, evidence=evidence)
 
 
-def _process(wanted: PortWanted, listening: Sequence[Listener], owners: Owners, evidence: Sequence[str]) -> Finding:
+def _process(wanted: PortWanted, listening: Sequence[Listener], owners: Holders, evidence: Sequence[str]) -> Finding:
     check = "services.port_process"
     if not listening:
         return CATALOGUE.skipped(check, wanted.item, f"nothing listens on {wanted.item}, so nobody owns it")
@@ -114,7 +114,7 @@ def unexpected(
     ]
 
 
-def judge_unexpected(strangers: Sequence[Listener], owners: Owners, *, reachable: int) -> list[Finding]:
+def judge_unexpected(strangers: Sequence[Listener], owners: Holders, *, reachable: int) -> list[Finding]:
     """One finding for each port and protocol that nobody named."""
     check = "services.unexpected_listener"
     if not strangers:

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")
 _GLOB = re.compile(r"[A-Za-z0-9:_.\\@*?\[][A-Za-z0-9:_.\\@*?\[\]!-]{0,254}")
 _PROPERTIES = (
     "Id", "Names", "Type", "LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NRestarts", "MainPID",
-    "MemoryCurrent", "ExecMainCode", "ExecMainStatus", "ConditionResult", "TriggeredBy", "CanReload",
+    "MemoryCurrent", "ExecMainCode", "ExecMainStatus", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy", "CanReload",
     "ActiveEnterTimestampMonotonic", "TimeoutStartUSec", "TimeoutStopUSec", "ControlGroup",
 )  # fmt: skip
 #: systemd prints a counter without a value as this or as the largest unsigned number.
@@ -64,7 +64,7 @@ class Unit:
     memory: int | None
     exit_code: int
     exit_status: int
-    condition: bool
+    condition_failed: bool
     triggered_by: tuple[str, ...]
     can_reload: bool
     active_since: float
@@ -135,11 +135,12 @@ def booted() -> bool:
 def show(names: Iterable[str]) -> list[Unit]:
     """The units with these names or globs, asked for in one call; each unit once. Raises SystemdError.
 
-    A glob matches the units in memory: all that are active, have failed, or are wanted by one of those.
+    A glob matches the units in memory: all that are active, have failed, or are wanted by one of those. Without
+    ``--all`` it would pass over those that are inactive.
     """
     try:
         done = command.run(
-            ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", *dict.fromkeys(names)],
+            ["systemctl", "show", "--all", f"--property={','.join(_PROPERTIES)}", "--", *dict.fromkeys(names)],
             timeout=ASK_SECONDS,
         )
     except command.CommandTimeout as error:
@@ -174,7 +175,9 @@ def _unit(values: Mapping[str, str]) -> Unit:
         memory=_count(values.get("MemoryCurrent", "")),
         exit_code=_count(values.get("ExecMainCode", "")) or 0,
         exit_status=_count(values.get("ExecMainStatus", "")) or 0,
-        condition=values.get("ConditionResult", "yes") != "no",
+        # A unit that nobody has tried to start yet shows "no" as well, with no time.
+        condition_failed=values.get("ConditionResult") == "no"
+        and bool(_count(values.get("ConditionTimestampMonotonic", ""))),
         triggered_by=tuple(values.get("TriggeredBy", "").split()),
         can_reload=values.get("CanReload") == "yes",
         active_since=(_count(values.get("ActiveEnterTimestampMonotonic", "")) or 0) / 1e6,
