@@ -21,6 +21,7 @@ from ansible_collections.fleetcare.maintenance.tests.stages.environments import 
     tracked_files,
 )
 
+PACKAGE = "ansible_collections.fleetcare.maintenance"
 PROGRAMS = Path(sys.executable).parent
 SANITY_CORES = (
     Environment(core="2.17", pythons=("3.11",)),
@@ -139,7 +140,7 @@ STAGES: dict[str, Stage] = {
         steps=(
             _program("ruff check"),
             _program("ruff format", "--check"),
-            _program("mypy", "plugins", "tests"),
+            _program("mypy", "-p", f"{PACKAGE}.plugins", "-p", f"{PACKAGE}.tests"),
             _program("yamllint", "--strict", "."),
             Step("shellcheck", _shellcheck),
             _program("ansible-lint", "--profile", "production", "--offline", "--strict", ANSIBLE_LINT_NODEPS="1"),

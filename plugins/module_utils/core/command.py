@@ -91,7 +91,7 @@ def run(
             given.write(stdin)
             given.seek(0)
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [path, *argv[1:]],
                 stdin=given if stdin is not None else subprocess.DEVNULL,
                 stdout=out,
