@@ -1,11 +1,16 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing and reading the journal on the controller; its form and its proof are ``module_utils/journal/chain.py``."""
+"""Writing and reading the journal on the controller; its form and its proof are ``module_utils/journal/chain.py``.
+
+Locks are taken in one order: the journal's (closing), the run's (shared by those who append), the host file's own. So
+hosts do not wait for one another, and nobody appends to a run while it is being closed.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,18 +23,26 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.journal import chain
 
 _ACKNOWLEDGED = "acknowledged"
+_LOCK = ".lock"
+_SHARDS = 64
 _TAIL = 64 * 1024
+#: What must be free before a repair starts, so that what it did can be written down afterwards.
+ROOM = 4 * 1024 * 1024
 
 
 class JournalError(MaintenanceError):
     """The journal cannot be written or read; a run without a journal must not go on as if it had one."""
 
 
+class RunClosed(JournalError):
+    """The run has its head already: what comes now belongs into another one."""
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
@@ -40,9 +53,16 @@ def _told(journal: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "Make room or set maintenance_reports_dir to a folder that can be written."
+        if what == "read":
+            remedy = "Look at who owns it and what happened to it, or set maintenance_reports_dir to another folder."
         raise JournalError(
-            f"The journal in {journal} cannot be {what}: {error.strerror or error}.",
-            remedy="Make room or set maintenance_reports_dir to a folder that can be written.",
+            f"The journal in {journal} cannot be {what}: {error.strerror or error}.", remedy=remedy
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise JournalError(
+            f"The journal in {journal} is damaged: a document in it is not what was written.",
+            remedy="Run fleetcare.maintenance.journal_verify to see where, keep a copy, and move the damaged run away.",
         ) from error
 
 
@@ -53,112 +73,163 @@ def open_run(journal: Path, header: Mapping[str, Any]) -> dict[str, Any]:
         journal.parent.mkdir(parents=True, exist_ok=True)
         for private in (journal, folder):
             private.mkdir(mode=0o700, exist_ok=True)
-        with _locked(folder / ".lock"):
+        with _locked(folder / _LOCK):
             path = folder / chain.RUN_FILE
             if not path.exists():
                 write_atomically(path, chain.canonical(chain.sealed(header)) + b"\n", mode=0o600)
             return _json(path)
 
 
+def is_open(journal: Path, run: str) -> bool:
+    """Whether the run has been begun and not been closed."""
+    folder = journal / run
+    return (folder / chain.RUN_FILE).exists() and not (folder / chain.HEAD_FILE).exists()
+
+
+def is_closed(journal: Path, run: str) -> bool:
+    """Whether the run has its head."""
+    return (journal / run / chain.HEAD_FILE).exists()
+
+
+def require_room(journal: Path, run: str) -> None:
+    """Raise JournalError where what a repair does could not be written down afterwards."""
+    with _told(journal, "written"):
+        facts = os.statvfs(journal / run)
+        if facts.f_bavail * facts.f_frsize < ROOM:
+            raise OSError(0, f"less than {ROOM // 1024 // 1024} MiB are free there")
+        if not os.access(journal / run, os.W_OK):
+            raise OSError(0, "the folder cannot be written by this user")
+
+
 def append(journal: Path, run: str, host: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Chain a record to the host's file of the run, and have it on disk before returning it as it was written."""
+    """Chain a record to the host's file of the run, and have it on disk before returning it as it was written.
+
+    Raises RunClosed once the run has its head.
+    """
     folder = journal / run
     path = folder / chain.host_file(host)
-    with _told(journal, "written"), _locked(folder / ".lock"):
-        last = _last_line(path)
-        previous = last["hash"] if last else _json(folder / chain.RUN_FILE)["hash"]
-        sequence = last["sequence"] + 1 if last else 0
-        whole = chain.sealed({**record, "run": run, "host": host, "sequence": sequence, "previous": previous})
-        _write_line(path, chain.canonical(whole) + b"\n")
+    with _told(journal, "written"), _locked(folder / _LOCK, shared=True):
+        if (folder / chain.HEAD_FILE).exists():
+            raise RunClosed(f"The run {run} in {journal} is closed.", remedy="Start another run.")
+        new = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            whole = _chained(descriptor, folder, {**record, "run": run, "host": host})
+        finally:
+            os.close(descriptor)
+        if new:
+            _sync_folder(folder)
         return whole
 
 
-def _write_line(path: Path, line: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _chained(descriptor: int, folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    last, start = _last_line(descriptor)
+    previous = last["hash"] if last else _json(folder / chain.RUN_FILE)["hash"]
+    sequence = last["sequence"] + 1 if last else 0
+    whole = chain.sealed({**record, "sequence": sequence, "previous": previous})
+    line = memoryview(chain.canonical(whole) + b"\n")
+    os.ftruncate(descriptor, start)
     try:
-        start = _whole_size(path)
+        offset = start
+        while line:
+            written = os.pwrite(descriptor, line, offset)
+            offset += written
+            line = line[written:]
+        os.fsync(descriptor)
+    except OSError:
         os.ftruncate(descriptor, start)
-        try:
-            view = memoryview(line)
-            offset = start
-            while view:
-                written = os.pwrite(descriptor, view, offset)
-                offset += written
-                view = view[written:]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, start)
-            raise
+        raise
+    return whole
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _whole_size(path: Path) -> int:
-    """Bytes up to and including the last newline: a line that a crash cut off is written over."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        end = size
-        while end > 0:
-            start = max(0, end - _TAIL)
-            stream.seek(start)
-            at = stream.read(end - start).rfind(b"\n")
-            if at >= 0:
-                return start + at + 1
-            end = start
-    return 0
-
-
-def _last_line(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    end = _whole_size(path)
+def _last_line(descriptor: int) -> tuple[dict[str, Any] | None, int]:
+    """The last whole line, and where the next one starts: a line that a crash cut off is written over."""
+    size = os.fstat(descriptor).st_size
+    step, start, data = _TAIL, size, b""
+    while start > 0 and data.count(b"\n") < 2:
+        start = max(0, size - step)
+        data = os.pread(descriptor, size - start, start)
+        step *= 4
+    end = data.rfind(b"\n") + 1
     if not end:
-        return None
-    with path.open("rb") as stream:
-        start, data = end, b""
-        while start > 0 and data.count(b"\n") < 2:
-            start = max(0, start - _TAIL)
-            stream.seek(start)
-            data = stream.read(end - start)
-    return dict(json.loads(data.rstrip(b"\n").rsplit(b"\n", 1)[-1]))
+        return None, 0
+    return dict(json.loads(data[: end - 1].rsplit(b"\n", 1)[-1])), start + end
 
 
 def last_record(journal: Path, run: str, host: str) -> dict[str, Any] | None:
-    """The newest record of a host in a run; None where it has none yet."""
+    """The newest record of a host in a run; None where it has none yet. Its cost does not grow with the run."""
     with _told(journal, "read"):
-        return _last_line(journal / run / chain.host_file(host))
+        try:
+            descriptor = os.open(journal / run / chain.host_file(host), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return _last_line(descriptor)[0]
+        finally:
+            os.close(descriptor)
 
 
 def close(journal: Path, run: str) -> dict[str, Any]:
-    """Seal the run: write ``head.json`` over all its hosts, chained to the head of the run closed before it."""
+    """Seal the run: write ``head.json`` over all its hosts, chained to the head of the run closed before it.
+
+    Closing a closed run changes nothing and returns its head.
+    """
     folder = journal / run
-    with _told(journal, "written"), _locked(journal / ".lock"), _locked(folder / ".lock"):
-        hosts = {}
-        for path in sorted(folder.glob(f"*{chain.SUFFIX}")):
-            last = _last_line(path)
-            if last:
-                hosts[path.name] = {"last": last["hash"], "count": last["sequence"] + 1}
-        before = _newest_head(journal, run)
+    with _told(journal, "written"), _locked(journal / _LOCK), _locked(folder / _LOCK):
+        if (folder / chain.HEAD_FILE).exists():
+            return _json(folder / chain.HEAD_FILE)
+        before = _newest_head(journal)
         head = chain.sealed(
             {
                 "schema": chain.SCHEMA,
                 "run": run,
+                "number": before.get("number", 0) + 1,
                 "run_hash": _json(folder / chain.RUN_FILE)["hash"],
-                "hosts": hosts,
+                "hosts": _ends(folder),
                 "previous_run": before.get("run", ""),
                 "previous_head": before.get("hash", ""),
             }
         )
-        write_atomically(folder / chain.HEAD_FILE, chain.canonical(head) + b"\n", mode=0o600)
+        # The journal's copy first: a crash in between is made good by the next closing.
+        for place in (journal, folder):
+            write_atomically(place / chain.HEAD_FILE, chain.canonical(head) + b"\n", mode=0o600)
         return head
 
 
-def _newest_head(journal: Path, run: str) -> dict[str, Any]:
-    for earlier in reversed(chain.runs(journal)):
-        path = journal / earlier / chain.HEAD_FILE
-        if earlier < run and path.exists():
-            return _json(path)
-    return {}
+def _ends(folder: Path) -> dict[str, dict[str, Any]]:
+    ends = {}
+    for path in sorted(folder.glob(f"*{chain.SUFFIX}")):
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            last, end = _last_line(descriptor)
+            # What a crash cut off is no record, and would not verify in a closed run.
+            os.ftruncate(descriptor, end)
+        finally:
+            os.close(descriptor)
+        if last:
+            ends[path.name] = {"last": last["hash"], "count": last["sequence"] + 1}
+    return ends
+
+
+def _newest_head(journal: Path) -> dict[str, Any]:
+    copy = journal / chain.HEAD_FILE
+    if not copy.exists():
+        heads = [_json(path) for path in journal.glob(f"*/{chain.HEAD_FILE}")]
+        return max(heads, key=lambda head: head["number"], default={})
+    newest = _json(copy)
+    original = journal / str(newest["run"]) / chain.HEAD_FILE
+    if original.parent.is_dir() and not original.exists():
+        write_atomically(original, copy.read_bytes(), mode=0o600)
+    return newest
 
 
 def runs(journal: Path) -> list[str]:
@@ -192,13 +263,15 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for line in stream:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield dict(json.loads(line))
 
 
 def acknowledged(journal: Path, *, host: str, consumer: str, module: str) -> str | None:
     """The state generation of a module that this journal has on record; None where it has never heard of it."""
-    entry = _acknowledgements(journal, host).get(consumer, {}).get(module)
-    return entry if isinstance(entry, str) else None
+    with _told(journal, "read"):
+        known = _acknowledgements(journal, host).get(consumer)
+        entry = known.get(module) if isinstance(known, dict) else None
+        return entry if isinstance(entry, str) else None
 
 
 def acknowledge(journal: Path, *, host: str, consumer: str, module: str, generation: str) -> None:
@@ -206,11 +279,12 @@ def acknowledge(journal: Path, *, host: str, consumer: str, module: str, generat
     with _told(journal, "written"):
         folder = journal / _ACKNOWLEDGED
         folder.mkdir(mode=0o700, exist_ok=True)
-        with _locked(folder / ".lock"):
+        file = chain.host_file(host)
+        shard = int(hashlib.sha256(file.encode()).hexdigest(), 16) % _SHARDS
+        with _locked(folder / f"{_LOCK}-{shard:02d}"):
             known = _acknowledgements(journal, host)
             known.setdefault(consumer, {})[module] = generation
-            path = folder / chain.host_file(host)
-            write_atomically(path, chain.canonical(known) + b"\n", mode=0o600)
+            write_atomically(folder / file, chain.canonical(known) + b"\n", mode=0o600)
 
 
 def _acknowledgements(journal: Path, host: str) -> dict[str, Any]:
@@ -218,8 +292,6 @@ def _acknowledgements(journal: Path, host: str) -> dict[str, Any]:
         return _json(journal / _ACKNOWLEDGED / chain.host_file(host))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise JournalError(f"The acknowledgements of {host!r} in {journal} cannot be read: {error}.") from error
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import parse_moment
 
 _KEYS = ("check", "item", "owner", "reason", "until")
@@ -40,24 +41,23 @@ def parse_suppressions(
     """The list of suppressions; every one needs check, owner, reason and until. Raises OptionError."""
     if raw is None:
         return ()
-    if isinstance(raw, str) or not isinstance(raw, Sequence):
+    if isinstance(raw, (str, bytes)) or not isinstance(raw, Sequence):
         raise OptionError(option, raw, "a list of mappings with check, item, owner, reason and until")
     parsed = []
     for index, entry in enumerate(raw):
         here = f"{option}[{index}]"
         if not isinstance(entry, Mapping) or set(entry) - set(_KEYS):
             raise OptionError(here, entry, f"a mapping with the keys {', '.join(_KEYS)}")
-        for key in ("check", "owner", "reason"):
-            if not isinstance(entry.get(key), str) or not entry[key].strip():
-                raise OptionError(
-                    f"{here}.{key}", entry.get(key), "a text; a suppression needs check, owner, reason, until"
-                )
+        for key, default in (("check", None), ("item", "*"), ("owner", None), ("reason", None)):
+            given = entry.get(key, default)
+            if not isinstance(given, str) or not given.strip():
+                raise OptionError(f"{here}.{key}", given, "a text; a suppression needs check, owner, reason, until")
         parsed.append(
             Suppression(
                 check=entry["check"],
-                item=str(entry.get("item", "*")),
-                owner=entry["owner"],
-                reason=entry["reason"],
+                item=entry.get("item", "*"),
+                owner=clean(entry["owner"], limit=80),
+                reason=clean(entry["reason"]),
                 until=parse_moment(entry.get("until"), zone=zone, end_of_day=True, option=f"{here}.until"),
             )
         )
@@ -92,16 +92,17 @@ def parse_owners(raw: object, *, option: str = "maintenance_owners") -> tuple[tu
     """``{check glob: owner or [owners]}`` in the order given. Raises OptionError."""
     if raw is None:
         return ()
-    if isinstance(raw, str):
+    if isinstance(raw, str) and raw:
         return (("*", (raw,)),)
     if not isinstance(raw, Mapping):
         raise OptionError(option, raw, "an owner, or a mapping of check globs to owners")
     parsed = []
     for glob, names in raw.items():
         listed = [names] if isinstance(names, str) else names
-        if not isinstance(listed, Sequence) or not all(isinstance(name, str) and name for name in listed):
-            raise OptionError(f"{option}.{glob}", names, "an owner's name or a list of names")
-        parsed.append((str(glob), tuple(listed)))
+        named = isinstance(listed, Sequence) and all(isinstance(name, str) and name for name in listed)
+        if not isinstance(glob, str) or not named:
+            raise OptionError(f"{option}.{glob}", names, "a check glob with an owner's name or a list of names")
+        parsed.append((glob, tuple(listed)))
     return tuple(parsed)
 
 

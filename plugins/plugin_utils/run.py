@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import itertools
 import json
 import os
 import secrets
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -35,19 +36,20 @@ _JOB_VARIABLES = {
 }
 
 
-def run_id(clock: Clock) -> str:
+def run_id(clock: Clock, *, part: int = 0) -> str:
     """The id of this run, the same in every worker process, such as ``20260131T040000Z-1f2e3d4c``.
 
     Ansible makes one temporary folder per invocation before it forks; the first worker to come leaves the id there.
+    ``part`` counts on for what comes after the run was closed.
     """
-    path = Path(constants.DEFAULT_LOCAL_TMP) / _RUN_NAME
+    path = _note(_RUN_NAME if not part else f"{_RUN_NAME}-{part}")
     for _attempt in range(2):
         try:
             return path.read_text(encoding="ascii")
         except FileNotFoundError:
             pass
         fresh = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-        temporary = path.with_name(f"{_RUN_NAME}.{os.getpid()}")
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
         temporary.write_text(fresh, encoding="ascii")
         try:
             os.link(temporary, path)
@@ -56,6 +58,33 @@ def run_id(clock: Clock) -> str:
         finally:
             temporary.unlink()
     return path.read_text(encoding="ascii")
+
+
+def open_run_id(clock: Clock, closed: Callable[[str], bool]) -> str:
+    """The id under which records are written now: a new part of the run where the one before has been closed."""
+    for part in itertools.count():
+        name = run_id(clock, part=part)
+        if not closed(name):
+            return name
+    raise AssertionError("an endless count has ended")
+
+
+def note_silence(target: str) -> None:
+    """Remember for the rest of this run that a machine did not answer."""
+    _note(_silence(target)).touch()
+
+
+def is_silent(target: str) -> bool:
+    """Whether a machine did not answer earlier in this run, so that nobody waits for it twice."""
+    return _note(_silence(target)).exists()
+
+
+def _silence(target: str) -> str:
+    return f"fleetcare-silent-{hashlib.sha256(target.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+
+
+def _note(name: str) -> Path:
+    return Path(constants.DEFAULT_LOCAL_TMP) / name
 
 
 def describe(

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels, override
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership import (
     Suppression,
     parse_owners,
@@ -57,6 +60,10 @@ NAMES = frozenset(
 )
 
 
+#: What is never shown, logged or hashed.
+SECRETS = frozenset({"maintenance_contacts", "maintenance_store_url"})
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings in force for one host of one run."""
@@ -87,13 +94,26 @@ def gather(variables: Mapping[str, Any], template: Callable[[Any], Any]) -> dict
     }
 
 
+def refuse_misspelt(names: Iterable[str]) -> None:
+    """Raise OptionError for a variable that is nearly one of ours.
+
+    A misspelt ``maintenance_windows`` would let repairs run at any time, and nobody would know why.
+    """
+    for name in names:
+        if not name.startswith("maintenance_") or name in NAMES or name.startswith(LEVELS_PREFIX):
+            continue
+        meant = difflib.get_close_matches(name, sorted({*NAMES, LEVELS_PREFIX}), n=1, cutoff=0.94)
+        if meant:
+            raise OptionError(name, "(not looked at)", f"spelt {meant[0]}: the collection knows no such variable")
+
+
 def parse(given: Mapping[str, Any], *, working_directory: Path, environment: Mapping[str, str]) -> Settings:
     """Settings from what :func:`gather` found. Raises OptionError, in a sentence, for the first one that is wrong."""
-    zone_name = str(given.get("maintenance_timezone") or "UTC")
+    zone_name = _text(given, "maintenance_timezone", "UTC")
     zone = parse_zone(zone_name, option="maintenance_timezone")
     reason, by = _override(given.get("maintenance_override"), environment)
     return Settings(
-        reports=working_directory / _text(given, "maintenance_reports_dir", "reports"),
+        reports=working_directory / os.path.expanduser(_text(given, "maintenance_reports_dir", "reports")),
         levels=merge_levels(given),
         calendar=Calendar(
             windows=parse_windows(given.get("maintenance_windows"), default_zone=zone_name),
@@ -128,27 +148,33 @@ def merge_levels(given: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(block, Mapping):
             raise OptionError(name, block, "a mapping of check ids to levels")
         for key, levels in block.items():
-            subject = str(key).partition(".")[0]
-            if subject not in SUBJECTS or "." not in str(key):
+            subject, dot, rest = str(key).partition(".")
+            bracket = rest.partition("[")[1]
+            if subject not in SUBJECTS or not dot or not rest or (bracket and not rest.endswith("]")):
                 raise OptionError(
-                    f"{name}.{key}", key, f"a check id such as host.memory; subjects are {', '.join(SUBJECTS)}"
+                    f"{name}.{key}",
+                    key,
+                    f"a check id such as host.memory or host.memory[item]; subjects are {', '.join(SUBJECTS)}",
                 )
-            if not isinstance(levels, Mapping):
-                raise OptionError(f"{name}.{key}", levels, "a mapping with some of info, warning, critical and for")
+            _require_levels(levels, option=f"{name}.{key}")
             merged[str(key)] = {**merged.get(str(key), {}), **levels}
-    book = LevelBook(merged)
-    for check in sorted(book.checks()):
-        book.lookup(check, "", None)
     return merged
+
+
+def _require_levels(levels: object, *, option: str) -> None:
+    # Each by itself: whether they rise or fall is the check's to say, and its module holds them against it.
+    pieces = [{level: limit} for level, limit in levels.items()] if isinstance(levels, Mapping) else [levels]
+    for piece in pieces:
+        override(Levels(), piece, option=option)
 
 
 def _text(given: Mapping[str, Any], name: str, default: str) -> str:
     raw = given.get(name)
     if raw is None or raw == "":
         return default
-    if not isinstance(raw, str):
-        raise OptionError(name, raw, "a text")
-    return os.path.expanduser(raw)
+    if not isinstance(raw, str) or "\0" in raw:
+        raise OptionError(name, "(hidden)" if name in SECRETS else raw, "a text")
+    return raw
 
 
 def _choice(given: Mapping[str, Any], name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -163,15 +189,27 @@ def _choice(given: Mapping[str, Any], name: str, default: str, choices: tuple[st
 def _override(raw: object, environment: Mapping[str, str]) -> tuple[str, str]:
     if raw is None:
         return "", ""
-    if not isinstance(raw, Mapping) or set(raw) - {"reason", "by"} or not str(raw.get("reason") or "").strip():
-        raise OptionError("maintenance_override", raw, "a mapping with the reason, and by for who decided it")
-    return str(raw["reason"]), str(raw.get("by") or environment.get("USER") or "unknown")
+    expected = "a mapping with the reason, and by for who decided it, both texts"
+    if not isinstance(raw, Mapping) or set(raw) - {"reason", "by"}:
+        raise OptionError("maintenance_override", raw, expected)
+    reason = raw.get("reason")
+    by = raw.get("by", environment.get("USER") or "unknown")
+    if not isinstance(reason, str) or not reason.strip() or not isinstance(by, str) or not by.strip():
+        raise OptionError("maintenance_override", raw, expected)
+    return clean(reason), clean(by, limit=80)
 
 
 def _consumer(given: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     # An AWX job runs in a container with a name of its own each time, but it is one and the same consumer.
     name = _text(given, "maintenance_consumer", "awx" if environment.get("AWX_HOST") else socket.gethostname())
     return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:100].lstrip("._@-") or "controller"
+
+
+def consumer_of(controller: str, host: str) -> str:
+    """The name of a state on a host: the controller and the host, within what a file name can hold."""
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,60}", host) and len(controller) + len(host) < 100:
+        return f"{controller}@{host}"
+    return f"{controller[:60]}@{hashlib.sha256(host.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def _contacts(raw: object) -> dict[str, list[str]]:

@@ -5,6 +5,19 @@
 
 from __future__ import annotations
 
+import reprlib
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+
+_FORM = reprlib.Repr()
+_FORM.maxstring = _FORM.maxother = _FORM.maxlong = 160
+_FORM.maxlevel = 3
+
+
+def worded(value: object) -> str:
+    """A value as a sentence can hold it: short whatever its size, without secrets and terminal sequences."""
+    return clean(_FORM.repr(value))
+
 
 class MaintenanceError(Exception):
     """Something a person can act on, said in one sentence.
@@ -25,5 +38,5 @@ class OptionError(MaintenanceError):
     """An option holds a value that cannot be used: names the option, the value and what would be right."""
 
     def __init__(self, option: str, value: object, expected: str) -> None:
-        super().__init__(f"Option '{option}' is {value!r}, but must be {expected}.")
+        super().__init__(f"Option '{clean(option)}' is {worded(value)}, but must be {expected}.")
         self.option = option

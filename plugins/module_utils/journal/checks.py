@@ -65,6 +65,8 @@ def _judge(context: Context, path: str, verdict: Verdict) -> Result:
         count = len(verdict.open_runs)
         status: Status = "info" if count else "ok"
         summary = f"{counted(count, 'run')} of {verdict.runs} without a head"
-        result.findings.append(CATALOGUE.stated("journal.closed", path, status, summary, evidence=verdict.open_runs))
+        torn = [f"{place}: its last line was cut off" for place in verdict.torn]
+        evidence = [*torn, *verdict.open_runs]
+        result.findings.append(CATALOGUE.stated("journal.closed", path, status, summary, evidence=evidence))
     result.metrics.append(Metric("journal.records", path, verdict.records))
     return result
