@@ -61,7 +61,7 @@ def _look_at_units(context: Context, expected: Expected, result: Result) -> None
         result.findings.append(CATALOGUE.skipped(first, item, reason))
         return
     try:
-        units = systemd.show(["*.service", *(wanted.pattern for wanted in expected.units)])
+        units = systemd.show(["*.service", "*.target", *(wanted.pattern for wanted in expected.units)])
     except SystemdError as error:
         result.findings.append(CATALOGUE.stated(first, item, "unknown", str(error)))
         return

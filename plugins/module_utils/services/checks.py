@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, Check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
@@ -55,7 +55,7 @@ CATALOGUE = Catalogue(
             id="services.enabled",
             title="Enabled services run",
             meaning="A service that is enabled and does not run. No alarm are services that do one thing at boot "
-            "(oneshot), that wait for a socket, timer or path, or whose conditions are not met.",
+            "(oneshot), that wait for a socket, timer, path or target, or whose conditions are not met.",
             remedy="Read 'systemctl status <unit>' and start it, or disable it if it is not needed.",
             source="systemctl show: UnitFileState, ActiveState, Type, TriggeredBy, ConditionResult",
         ),
@@ -201,7 +201,8 @@ def judge_enabled_services(units: Sequence[Unit], *, named: Sequence[UnitWanted]
     ]
     if not asked:
         return [CATALOGUE.skipped("services.enabled", "enabled services", "no enabled service was left to look at")]
-    waiting = [unit for unit in asked if _waits(unit)]
+    up = {unit.name for unit in units if unit.active in ("active", "activating", "reloading")}
+    waiting = [unit for unit in asked if _waits(unit, up)]
     down = [unit for unit in asked if unit not in waiting and _running(unit) != "ok"]
     findings = [_stated_down(unit) for unit in down]
     running = len(asked) - len(waiting) - len(down)
@@ -212,8 +213,10 @@ def judge_enabled_services(units: Sequence[Unit], *, named: Sequence[UnitWanted]
     return findings
 
 
-def _waits(unit: Unit) -> bool:
-    return unit.active == "inactive" and (bool(unit.triggered_by) or unit.condition_failed)
+def _waits(unit: Unit, up: Collection[str]) -> bool:
+    """Whether nothing that is up asked for it: not a target such as suspend.target, nor has its socket or condition."""
+    called = any(name in up for name in unit.wanted_by)
+    return unit.active == "inactive" and (bool(unit.triggered_by) or unit.condition_failed or not called)
 
 
 def _stated_down(unit: Unit) -> Finding:

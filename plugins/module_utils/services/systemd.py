@@ -29,8 +29,9 @@ _NAME = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")
 _GLOB = re.compile(r"[A-Za-z0-9:_.\\@*?\[][A-Za-z0-9:_.\\@*?\[\]!-]{0,254}")
 _PROPERTIES = (
     "Id", "Names", "Type", "LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NRestarts", "MainPID",
-    "MemoryCurrent", "ExecMainCode", "ExecMainStatus", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy", "CanReload",
-    "ActiveEnterTimestampMonotonic", "TimeoutStartUSec", "TimeoutStopUSec", "ControlGroup",
+    "MemoryCurrent", "ExecMainCode", "ExecMainStatus", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy",
+    "CanReload", "ActiveEnterTimestampMonotonic", "TimeoutStartUSec", "TimeoutStopUSec", "ControlGroup", "WantedBy",
+    "RequiredBy",
 )  # fmt: skip
 #: systemd prints a counter without a value as this or as the largest unsigned number.
 _UNSET = ("", "[not set]", str(2**64 - 1))
@@ -66,6 +67,7 @@ class Unit:
     exit_status: int
     condition_failed: bool
     triggered_by: tuple[str, ...]
+    wanted_by: tuple[str, ...]
     can_reload: bool
     active_since: float
     start_seconds: float | None
@@ -179,6 +181,7 @@ def _unit(values: Mapping[str, str]) -> Unit:
         condition_failed=values.get("ConditionResult") == "no"
         and bool(_count(values.get("ConditionTimestampMonotonic", ""))),
         triggered_by=tuple(values.get("TriggeredBy", "").split()),
+        wanted_by=tuple(f"{values.get('WantedBy', '')} {values.get('RequiredBy', '')}".split()),
         can_reload=values.get("CanReload") == "yes",
         active_since=(_count(values.get("ActiveEnterTimestampMonotonic", "")) or 0) / 1e6,
         start_seconds=span_seconds(values.get("TimeoutStartUSec", "")),
