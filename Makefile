@@ -36,8 +36,8 @@ venv-run: $(RUN_STAMP) $(LINK)
 venv: $(TEST_STAMP) $(LINK)
 
 $(LINK):
-	mkdir -p $(@D)
-	ln -sfn ../../../.. $@
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
 
 # The lock keeps two makes in one checkout from filling the same directory.
 define install

@@ -10,7 +10,6 @@ import importlib
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, Check
 from ansible_collections.fleetcare.maintenance.tests.stages.environments import ROOT

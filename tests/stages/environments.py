@@ -143,7 +143,7 @@ def sanity_home(core: str) -> Path:
 
     It fetches a bootstrap script from a host of its own; the package index has the same pip.
     """
-    home = CACHE / "home"
+    home = CACHE / "sanity/home"
     home.mkdir(parents=True, exist_ok=True)
     for name in (".config", ".cache"):
         real = Path.home() / name
