@@ -82,7 +82,8 @@ def parse_units(text: str, *, booted: datetime, exclude: Sequence[str]) -> Units
     for block in text.split("\n\n"):
         entry = dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
         name = entry.get("Id", "")
-        if not name or entry.get("LoadState") in ("not-found", "masked") or any(fnmatchcase(name, g) for g in exclude):
+        gone = entry.get("LoadState") in ("not-found", "masked") and entry.get("ActiveState") != "failed"
+        if not name or gone or any(fnmatchcase(name, pattern) for pattern in exclude):
             continue
         units.append(_unit(name, entry))
         if name.endswith(".timer") and entry.get("ActiveState") == "active":
