@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 COLLECTION = "ansible_collections/fleetcare/maintenance"
 # The pip that each ansible-core's own test tool asks for when it makes an environment.
-SANITY_PIP = {"2.17": "23.1.2", "2.18": "24.2", "2.19": "24.2", "2.20": "25.2", "2.21": "25.2"}
+SANITY_PIP = {"2.17": "23.1.2", "2.19": "24.2", "2.21": "25.2"}
 
 
 class SetupError(RuntimeError):
