@@ -228,7 +228,7 @@ EXAMPLES = r"""
     headers:
       Authorization: "Bearer {{ campus_probe_token }}"
     levels:
-      web.latency: {warning: 0.5, critical: 1, for: 2}
+      web.latency: {info: null, warning: 0.5, critical: 1, for: 2}
 """
 
 RETURN = r"""

@@ -167,7 +167,8 @@ def _endpoint(raw: object, defaults: Mapping[str, Any], *, option: str) -> Endpo
         if key not in SHARED and key not in OWN:
             raise OptionError(f"{option}.{key}", "***", f"absent: an endpoint has only {', '.join((*OWN, *SHARED))}")
     url = _url(given.get("url"), option=f"{option}.url")
-    values = {**defaults, **{key: _read(key, given[key], option=f"{option}.{key}") for key in given if key in SHARED}}
+    own = {key: _read(key, raw, option=f"{option}.{key}") for key, raw in given.items() if key in SHARED}
+    values = {**defaults, **{key: value for key, value in own.items() if given[key] is not None}}
     values["expected_status"] = values["expected_status"] or _usual_status(values["redirects"])
     content = Content(**{key: values.pop(key) for key in ("json", "body_matches", "body_lacks", "header_matches")})
     name = fields.text(given["name"], option=f"{option}.name") if given.get("name") else url.shown

@@ -213,11 +213,11 @@ class ResponseReader:
             self.complete = True
         return False
 
-    def _line(self, limit: int, what: str) -> bytes | None:
+    def _line(self, limit: int, complaint: str) -> bytes | None:
         at = self._buffer.find(b"\n", 0, limit)
         if at < 0:
             if len(self._buffer) >= limit:
-                raise WireError(f"{what} is longer than {limit} B")
+                raise WireError(complaint)
             return None
         line = bytes(self._buffer[:at])
         del self._buffer[: at + 1]
@@ -227,7 +227,7 @@ class ResponseReader:
         return line.rstrip(b"\r")
 
     def _chunk_line(self) -> bool:
-        line = self._line(MAX_CHUNK_LINE, "a chunk's size line")
+        line = self._line(MAX_CHUNK_LINE, f"a chunk's size line is longer than {MAX_CHUNK_LINE} B")
         if line is None:
             return False
         match = _CHUNK.fullmatch(line)
@@ -247,7 +247,7 @@ class ResponseReader:
         return True
 
     def _chunk_end(self) -> bool:
-        line = self._line(2, "the end of a chunk")
+        line = self._line(2, "a chunk is longer than it says")
         if line is None:
             return False
         if line:
@@ -256,7 +256,7 @@ class ResponseReader:
         return True
 
     def _trailer(self) -> bool:
-        line = self._line(MAX_TRAILERS, "a trailer field")
+        line = self._line(MAX_TRAILERS, f"a trailer field is longer than {MAX_TRAILERS // 1024} KiB")
         if line is None:
             return False
         self._trailers += len(line)
