@@ -110,6 +110,21 @@ summary:
   description: What was found, in one sentence.
   returned: success
   type: str
+status:
+  description: Worst status of RV(findings); V(skipped) when there are none.
+  returned: always
+  type: str
+  sample: skipped
+findings:
+  description: What the action plugin has to say, such as that the host did not answer. The module itself judges nothing.
+  returned: always
+  type: list
+  elements: dict
+metrics:
+  description: Always empty; the key is there because every module of the collection has it.
+  returned: always
+  type: list
+  elements: dict
 """
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result, run

@@ -344,6 +344,23 @@ kept:
   elements: dict
   returned: always
   sample: [{"target": "app.service", "reason": "it depends on mysql.service, which does not answer (inactive (dead))"}]
+diff:
+  description: The units before and after; in check mode what is planned for them.
+  type: dict
+  returned: always
+  contains:
+    before_header:
+      description: What the first side shows.
+      type: str
+    after_header:
+      description: What the second side shows.
+      type: str
+    before:
+      description: One line for each unit, empty in check mode.
+      type: str
+    after:
+      description: One line for each unit.
+      type: str
 evidence:
   description: What was seen of each unit that does not answer, before anything was done to it.
   type: list

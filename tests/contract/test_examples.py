@@ -105,6 +105,7 @@ def rehearsal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         "gather_facts": False,
         "ignore_errors": True,
         "vars": _stand_ins(tree.examples(request.param), folder),
+        "pre_tasks": [{"name": "Leave a record", f"{tree.NAMESPACE}.discover": None}],
         "tasks": tree.examples(request.param),
     }
     (folder / "examples.yml").write_text(yaml.safe_dump([play], sort_keys=False), encoding="utf-8")

@@ -73,9 +73,9 @@ def test_a_module_says_what_can_be_relied_on(module: str, attribute: str) -> Non
 @modules
 def test_a_module_predicts_in_check_mode(module: str) -> None:
     attributes = tree.module_docs()[module]["doc"]["attributes"]
-    assert attributes["check_mode"]["support"] == "full"
-    if module in MODULES and MODULES[module].kind == "repair":
-        assert attributes["diff_mode"]["support"] == "full"
+    kind = MODULES[module].kind if module in MODULES else "control"
+    assert attributes["check_mode"]["support"] == "full" or kind == "control"
+    assert attributes["diff_mode"]["support"] == "full" or kind != "repair"
 
 
 @modules
