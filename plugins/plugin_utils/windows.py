@@ -28,10 +28,12 @@ _FULL_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday"
 _DAY_NAMES = {name: number for names in (DAYS, _FULL_DAYS) for number, name in enumerate(names)}
 #: How far ahead the next opening is looked for: a yearly window must be found.
 HORIZON = timedelta(days=400)
+#: Beyond these a date is a slip, and arithmetic would leave the calendar.
+YEARS = range(1970, 9000)
 _RULE = re.compile(r"FREQ=[A-Z]+(;[A-Z]+=[A-Z0-9,+-]+)*;?")
 _NEEDS_A_START = re.compile(r"COUNT=|INTERVAL=(?!1\b)")
 _PROOF = datetime(9960, 1, 1)  # noqa: DTZ001 - local time without a zone is meant
-_DURATION = re.compile(r"(?:(\d{1,3})\s*d)?\s*(?:(\d{1,4})\s*h)?\s*(?:(\d{1,5})\s*m(?:in)?)?")
+_DURATION = re.compile(r"(?:(\d{1,3})\s*d)?\s*(?:(\d{1,4})\s*h)?\s*(?:(\d{1,5})\s*m(?:in)?)?", re.ASCII)
 _WEEKLY_KEYS = {"name", "timezone", "days", "start", "end"}
 _RULE_KEYS = {"name", "timezone", "rrule", "start_date", "duration"}
 
@@ -314,15 +316,12 @@ def parse_moment(raw: object, *, zone: ZoneInfo, end_of_day: bool, option: str) 
         moment = raw
     elif isinstance(raw, str):
         moment = _from_text(raw.strip())
-    try:
-        if isinstance(moment, datetime):
-            return moment.astimezone(UTC) if moment.tzinfo else _in_zone(moment, zone)
-        if moment is not None:
-            day = moment + timedelta(days=1 if end_of_day else 0)
-            return _in_zone(datetime.combine(day, time(0)), zone)
-    except OverflowError:
-        pass
-    raise OptionError(option, raw, "a date such as 2026-12-24 or a time such as 2026-12-24T18:00")
+    if moment is None or moment.year not in YEARS:
+        raise OptionError(option, raw, "a date such as 2026-12-24 or a time such as 2026-12-24T18:00")
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC) if moment.tzinfo else _in_zone(moment, zone)
+    day = moment + timedelta(days=1 if end_of_day else 0)
+    return _in_zone(datetime.combine(day, time(0)), zone)
 
 
 def _from_text(text: str) -> datetime | date | None:
@@ -336,7 +335,7 @@ def _from_text(text: str) -> datetime | date | None:
 
 def _date(raw: object, *, option: str) -> date:
     parsed = _from_text(raw.strip()) if isinstance(raw, str) else raw
-    if isinstance(parsed, datetime) or not isinstance(parsed, date):
+    if isinstance(parsed, datetime) or not isinstance(parsed, date) or parsed.year not in YEARS:
         raise OptionError(option, raw, "a date such as 2026-12-25")
     return parsed
 
@@ -348,7 +347,7 @@ def _time(raw: object, *, option: str, last: bool = False) -> time:
         # YAML 1.1 reads an unquoted 02:30 as the number 150: sixty times two, and thirty.
         hour, minute = divmod(raw, 60)
     elif isinstance(raw, str):
-        match = re.fullmatch(r"(\d{1,2}):(\d{2})(?::00)?", raw.strip())
+        match = re.fullmatch(r"(\d{1,2}):(\d{2})(?::00)?", raw.strip(), re.ASCII)
         hour, minute = (int(match[1]), int(match[2])) if match else (-1, 0)
     if last and (hour, minute) == (24, 0):
         return time(0)
