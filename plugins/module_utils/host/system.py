@@ -126,7 +126,7 @@ def collect_boot() -> Boot:
 
 
 def _in_container() -> bool:
-    # A machine that was made from a container's image still carries its marks; only a machine sees the kernel's threads.
+    # A machine made from a container's image still carries its marks; only a machine sees the kernel's threads.
     if content_or("/proc/2/comm").strip() == "kthreadd":
         return False
     if any(map(os.path.exists, ("/.dockerenv", "/run/.containerenv", "/run/systemd/container", "/dev/lxc"))):

@@ -84,7 +84,7 @@ class Snapshot:
 class Recalled:
     """Something the last run wrote down: ``at`` what time, and whether the host has been up ever since."""
 
-    data: Any
+    data: Mapping[str, Any]
     at: datetime
     same_boot: bool
 
@@ -100,9 +100,12 @@ def recall(memory: Mapping[str, Any], name: str, *, boot: str) -> Recalled:
     """What the last run that looked at ``name`` wrote down. Raises Absent when there was none."""
     entry = memory.get(name)
     try:
-        return Recalled(entry["data"], parse_time(entry["at"], option="state"), entry["boot"] == boot)  # type: ignore[index]
+        data, moment, same_boot = entry["data"], parse_time(entry["at"], option="state"), entry["boot"] == boot  # type: ignore[index]
     except (TypeError, KeyError, AttributeError, OptionError):
-        raise Absent("this run is the first to look, the next one compares with it") from None
+        data = moment = None
+    if not isinstance(data, dict) or moment is None:
+        raise Absent("this run is the first to look, the next one compares with it")
+    return Recalled(data, moment, same_boot)
 
 
 def written_down(data: Any, snapshot: Snapshot) -> dict[str, Any]:
