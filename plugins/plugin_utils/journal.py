@@ -125,8 +125,8 @@ def append(journal: Path, run: str, host: str, record: Mapping[str, Any]) -> dic
 
 def _chained(descriptor: int, folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     last, start = _last_line(descriptor)
-    previous = last["hash"] if last else _json(folder / chain.RUN_FILE)["hash"]
-    sequence = last["sequence"] + 1 if last else 0
+    previous = last["hash"] if last is not None else _json(folder / chain.RUN_FILE)["hash"]
+    sequence = last["sequence"] + 1 if last is not None else 0
     whole = chain.sealed({**record, "sequence": sequence, "previous": previous})
     line = memoryview(chain.canonical(whole) + b"\n")
     os.ftruncate(descriptor, start)
@@ -162,7 +162,7 @@ def _last_line(descriptor: int) -> tuple[dict[str, Any] | None, int]:
     end = data.rfind(b"\n") + 1
     if not end:
         return None, 0
-    return dict(json.loads(data[: end - 1].rsplit(b"\n", 1)[-1])), start + end
+    return _parsed(data[: end - 1].rsplit(b"\n", 1)[-1]), start + end
 
 
 def last_record(journal: Path, run: str, host: str) -> dict[str, Any] | None:
@@ -215,7 +215,7 @@ def _ends(folder: Path) -> dict[str, dict[str, Any]]:
             os.ftruncate(descriptor, end)
         finally:
             os.close(descriptor)
-        if last:
+        if last is not None:
             ends[path.name] = {"last": last["hash"], "count": last["sequence"] + 1}
     return ends
 
@@ -263,7 +263,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as stream:
         for line in stream:
             if line.endswith(b"\n"):
-                yield dict(json.loads(line))
+                yield _parsed(line)
 
 
 def acknowledged(journal: Path, *, host: str, consumer: str, module: str) -> str | None:
@@ -295,4 +295,11 @@ def _acknowledgements(journal: Path, host: str) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_bytes()))
+    return _parsed(path.read_bytes())
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    document = json.loads(raw)
+    if not isinstance(document, dict):
+        raise TypeError("not a JSON object")
+    return document

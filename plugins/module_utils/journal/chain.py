@@ -47,7 +47,7 @@ def host_file(host: str) -> str:
     """The file name of a host: whatever the name holds, it cannot leave the folder or collide with another."""
     name = host.encode("utf-8", "surrogatepass")
     quoted = quote(name, safe="-_@:+.")
-    if len(quoted) > MAX_NAME or quoted.startswith("."):
+    if not 0 < len(quoted) <= MAX_NAME or quoted.startswith("."):
         quoted = f"{quoted.lstrip('.')[: MAX_NAME - 17]}~{hashlib.sha256(name).hexdigest()[:16]}"
     return quoted + SUFFIX
 

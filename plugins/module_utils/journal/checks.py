@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, Check
@@ -44,7 +45,10 @@ def check(context: Context) -> Result:
     path = Path(given or "")
     if not given or not path.is_dir():
         raise OptionError("path", given, "the journal folder inside a reports folder, such as reports/journal")
-    verdict = verify(path, run=context.params["run"], expected_head=context.params["head"])
+    head = context.params["head"]
+    if head is not None and not re.fullmatch(r"[0-9a-f]{64}", head):
+        raise OptionError("head", head, "the hash of a head: 64 hexadecimal digits in lower case")
+    verdict = verify(path, run=context.params["run"], expected_head=head)
     if context.params["run"] and not verdict.runs:
         raise OptionError("run", context.params["run"], "the id of a run in the journal")
     return _judge(context, str(path), verdict)

