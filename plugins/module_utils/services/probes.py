@@ -131,6 +131,9 @@ def _within(timeout: float, work: Callable[[threading.Event], Outcome]) -> Outco
     thread.join(timeout)
     if answers:
         return answers[0]
+    if not thread.is_alive():
+        # A fault of the probe says nothing about the application.
+        return Outcome("blind", "the probe itself failed")
     if not resolved.is_set():
         return Outcome("blind", f"the host name was not resolved within {timeout:g} s")
     return Outcome("bad", _late(timeout))

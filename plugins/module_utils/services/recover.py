@@ -183,9 +183,13 @@ def _situation(
         now=context.clock.now(),
         monotonic=context.clock.monotonic(),
         left=context.deadline.left(),
-        root=os.geteuid() == 0,
+        root=_is_root(),
         uncounted=uncounted,
     )
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
 
 
 def _look_again(decisions: Sequence[Decision], execution: Execution | None, doer: Doer) -> dict[str, Outcome]:
