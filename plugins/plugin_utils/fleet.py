@@ -84,10 +84,10 @@ class HostRow:
     recorded: bool
 
     @property
-    def rank(self) -> tuple[int, int, int, str]:
+    def rank(self) -> tuple[bool, int, int, int, str]:
         """Sorts worst first, then by how much is wrong."""
         wrong = sum(amount * 4 ** RANK[status] for status, amount in self.counts.items() if RANK.get(status, 0) > 1)
-        return (-RANK[self.status], -self.changes.get("new", 0), -wrong, self.host)
+        return (not self.wants_eyes, -RANK[self.status], -self.changes.get("new", 0), -wrong, self.host)
 
     @property
     def wants_eyes(self) -> bool:

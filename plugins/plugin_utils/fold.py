@@ -33,7 +33,7 @@ Key = tuple[str, str]
 
 def line(raw: object, *, limit: int = MAX_LINE) -> str:
     """One safe line of whatever stood in the record; text that is plain already costs nothing."""
-    if isinstance(raw, str) and len(raw) <= limit and raw.isprintable():
+    if type(raw) is str and len(raw) <= limit and raw.isprintable():
         return raw
     return "" if raw is None else clean(raw, limit=limit)
 
@@ -132,7 +132,7 @@ def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
     entries: dict[Key, Entry] = {}
     try:
         for record in records:
-            if isinstance(record, Mapping):
+            if isinstance(record, dict):
                 _absorb(view, entries, record)
     except ValueError as error:
         view.faults.append(line(f"the journal of this host cannot be read on: {error}"))
@@ -208,12 +208,12 @@ def _entry(raw: Mapping[str, Any], module: str) -> Entry:
         module=module,
         value=_number(raw.get("value")),
         unit=line(raw.get("unit")),
-        levels=_levels(levels) if isinstance(levels, Mapping) else {},
-        evidence=[line(piece) for piece in _listed(raw.get("evidence"))[:MAX_EVIDENCE]],
+        levels=_levels(levels) if isinstance(levels, dict) else {},
+        evidence=_lines(raw.get("evidence")),
         remedy=line(raw.get("remedy"), limit=MAX_SUMMARY),
-        owners=[line(owner) for owner in _listed(raw.get("owners"))[:MAX_EVIDENCE]],
+        owners=_lines(raw.get("owners")),
         suppressed={key: line(suppressed.get(key)) for key in ("owner", "reason", "until")}
-        if isinstance(suppressed, Mapping)
+        if isinstance(suppressed, dict)
         else None,
     )
 
@@ -237,8 +237,8 @@ def _repair(record: Mapping[str, Any], module: str) -> Repair:
         applied=[_plain(step) for step in _mappings(record.get("applied"))],
         failures=[_plain(step) for step in _mappings(record.get("failures"))],
         kept=[_plain(step) for step in _mappings(record.get("kept"))],
-        window=line(window.get("name")) if isinstance(window, Mapping) else "",
-        override=line(f"{override.get('reason')} ({override.get('by')})") if isinstance(override, Mapping) else "",
+        window=line(window.get("name")) if isinstance(window, dict) else "",
+        override=line(f"{override.get('reason')} ({override.get('by')})") if isinstance(override, dict) else "",
     )
 
 
@@ -248,7 +248,7 @@ def _plain(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shallow(value: object) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {line(key): _leaf(inner) for key, inner in list(value.items())[:20]}
     return _leaf(value)
 
@@ -257,12 +257,16 @@ def _leaf(value: object) -> Any:
     return value if value is None or isinstance(value, (bool, int, float)) else line(value)
 
 
+def _lines(raw: object) -> Sequence[str]:
+    return [line(piece) for piece in raw[:MAX_EVIDENCE]] if raw and isinstance(raw, list) else ()
+
+
 def _listed(raw: object) -> list[Any]:
     return raw if isinstance(raw, list) else []
 
 
 def _mappings(raw: object) -> list[Mapping[str, Any]]:
-    return [each for each in _listed(raw) if isinstance(each, Mapping)]
+    return [each for each in _listed(raw) if isinstance(each, dict)]
 
 
 def _number(raw: object) -> float | None:

@@ -26,12 +26,12 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import journ
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import HostView, fold, without_record
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history import cadence as cadences
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.engine import parse_url
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.store import (
     BATCH,
     History,
     HistoryError,
     RunFacts,
-    parse_url,
 )
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.notify import Notices, Send, apprise_send, post
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile, point_latest
@@ -51,6 +51,8 @@ FORMATS: Mapping[str, str] = {
     "html": "html",
 }
 HISTORY_FILE = "history.db"
+#: Up to so many hosts the numbers that are fine get their plots too.
+_SMALL = 30
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Production:
         self.request = request
         self.clock = clock
         self.send = send
+        self.store = parse_url(request.store_url or f"sqlite:///{request.reports / HISTORY_FILE}")
         self.run = RunInfo.of(request.run, journal.read_header(request.journal, request.run))
         self.facts = RunFacts(request.run, self.run.cadence, self.run.started, self.run.controller)
         self.problems: list[str] = []
@@ -194,7 +197,8 @@ class Production:
         def ask(history: History) -> None:
             nonlocal trends
             history.recall(self.facts, view)
-            keys = [entry.key for entry in view.entries if entry.value is not None]
+            every = len(self.fleet.rows) <= _SMALL
+            keys = [entry.key for entry in view.entries if entry.value is not None and (every or entry.alarming)]
             trends = history.trends(host, keys, until=self.run.started)
 
         self._with_history(ask)
@@ -206,10 +210,9 @@ class Production:
     # --- history ---------------------------------------------------------------------------------------------
 
     def _open_history(self) -> None:
-        url = self.request.store_url or f"sqlite:///{self.request.reports / HISTORY_FILE}"
         try:
-            self.history = History(parse_url(url))
-        except HistoryError as error:
+            self.history = History(self.store)
+        except MaintenanceError as error:
             self.problems.append(str(error))
 
     def _with_history(self, ask: Callable[[History], None]) -> None:

@@ -100,7 +100,7 @@ MEASURED: tuple[tuple[str, Sequence[str], str, Levels, float, float], ...] = (
     ("docker.memory", CONTAINERS, "%", Levels(warning=85, critical=95), 48, 17),
     ("backups.age", ("campus.dump", "files.tar"), "s", Levels(warning=93600, critical=180000), 40000, 14000),
     ("logs.errors", ("app.log", "nginx/error.log", "postgresql.log"), "", Levels(warning=20, critical=200), 4, 7),
-    ("packages.pending", ("security", "all"), "", Levels(warning=1, critical=50), 0, 2),
+    ("packages.pending", ("security", "all"), "", Levels(warning=10, critical=50), 3, 3),
 )
 STATED: tuple[tuple[str, Sequence[str], str], ...] = (
     ("services.unit", UNITS, "active and enabled"),

@@ -9,35 +9,33 @@ each, so a run that is killed leaves whole hosts behind, and taking a host in tw
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, event, func, insert, select, text, true
+from sqlalchemy import Connection, Table, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Change, Entry, HostView, Key
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history import schema
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history import questions, schema
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.compare import (
     Comparison,
     Known,
     compare,
     digest,
 )
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.engine import connect_to, make_file
 
 DAY = 86400
 #: Hosts in a transaction: large enough to be quick, short enough not to keep another controller waiting.
 BATCH = 50
 _ROWS = 5_000
-_BUSY_SECONDS = 60
 
 Point = tuple[int, float]
 
@@ -69,21 +67,6 @@ class _Batch:
     measured: list[tuple[int, HostView]] = field(default_factory=list)
 
 
-def parse_url(raw: str, *, option: str = "maintenance_store_url") -> URL:
-    """An SQLAlchemy URL of SQLite or PostgreSQL. Raises OptionError that does not repeat a password."""
-    expected = "an SQLAlchemy URL such as sqlite:////var/lib/history.db or postgresql://user@server/maintenance"
-    try:
-        url = make_url(raw)
-    except (ArgumentError, ValueError):
-        raise OptionError(option, clean(raw), expected) from None
-    backend = url.get_backend_name()
-    if backend == "postgresql":
-        return url.set(drivername="postgresql+psycopg")
-    if backend == "sqlite" and url.database:
-        return url
-    raise OptionError(option, url.render_as_string(hide_password=True), expected)
-
-
 class History:
     """An open history. Every method raises HistoryError where the database does not do its part."""
 
@@ -92,8 +75,8 @@ class History:
         self._sqlite = url.get_backend_name() == "sqlite"
         with self._told("opened"):
             if self._sqlite:
-                _make_file(Path(str(url.database)))
-            self._engine = _engine(url)
+                make_file(Path(str(url.database)))
+            self._engine = connect_to(url)
             with self._engine.begin() as connection:
                 if not self._sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(7236610113)"))
@@ -126,8 +109,8 @@ class History:
 
     def _absorb(self, connection: Connection, facts: RunFacts, views: list[HostView], *, retention_days: int) -> None:
         batch = _Batch(ids=self._hosts(connection, [view.host for view in views], facts.at), views=views)
-        batch.latest = _latest_runs(connection, batch.ids.values(), facts.cadence)
-        done = _hosts_of_run(connection, batch.ids.values(), facts.id)
+        batch.latest = questions.latest_runs(connection, batch.ids.values(), facts.cadence)
+        done = questions.hosts_of_run(connection, batch.ids.values(), facts.id)
         fresh, again, same = [], [], []
         digests = {view.host: digest(view) for view in views}
         for view in views:
@@ -183,7 +166,7 @@ class History:
         self, connection: Connection, facts: RunFacts, batch: _Batch, views: Sequence[HostView]
     ) -> None:
         """Hosts whose digest is the last run's: nothing to write, and only what is not fine has a date to show."""
-        known = _states(connection, [batch.ids[view.host] for view in views], facts.cadence, alarming=True)
+        known = questions.states(connection, [batch.ids[view.host] for view in views], facts.cadence, alarming=True)
         for view in views:
             states = known.get(batch.ids[view.host], {})
             for entry in view.entries:
@@ -191,7 +174,7 @@ class History:
                 entry.change = Change("unchanged", state.since if state else facts.at, entry.standing)
 
     def _take_changed(self, connection: Connection, facts: RunFacts, batch: _Batch, views: Sequence[HostView]) -> None:
-        known = _states(connection, [batch.ids[view.host] for view in views], facts.cadence)
+        known = questions.states(connection, [batch.ids[view.host] for view in views], facts.cadence)
         for view in views:
             host_id = batch.ids[view.host]
             first = host_id not in batch.latest
@@ -253,10 +236,10 @@ class History:
         *,
         retention_days: int,
     ) -> None:
-        values = {host_id: _numbers(view) for host_id, view in measured}
+        values = {host_id: questions.numbers(view) for host_id, view in measured}
         if not any(values.values()):
             return
-        ids = _series(connection, values)
+        ids = questions.series(connection, values)
         missing = [
             {"host_id": host_id, "name": name, "item": item, "unit": unit}
             for host_id, numbers in values.items()
@@ -267,7 +250,7 @@ class History:
             statement = self._dialect_insert(schema.series).on_conflict_do_nothing()
             for start in range(0, len(missing), _ROWS):
                 connection.execute(statement, missing[start : start + _ROWS])
-            ids = _series(connection, values)
+            ids = questions.series(connection, values)
         rows = [
             {"series_id": ids[(host_id, *key)], "at": facts.at, "value": value}
             for host_id, numbers in values.items()
@@ -276,7 +259,7 @@ class History:
         statement = self._dialect_insert(schema.measurement).on_conflict_do_nothing()
         for start in range(0, len(rows), _ROWS):
             connection.execute(statement, rows[start : start + _ROWS])
-        _forget_numbers(connection, list(values), before=facts.at - retention_days * DAY)
+        questions.forget_numbers(connection, list(values), before=facts.at - retention_days * DAY)
 
     def record_run(self, facts: RunFacts, *, status: str, hosts: int, retention_days: int = 400) -> None:
         """Note the run as a whole, and forget what is older than the retention."""
@@ -290,7 +273,7 @@ class History:
         }
         with self._told("written"), self._engine.begin() as connection:
             self._upsert(connection, schema.run, [row])
-            _forget(connection, before=facts.at - retention_days * DAY)
+            questions.forget(connection, before=facts.at - retention_days * DAY)
 
     # --- asking ----------------------------------------------------------------------------------------------
 
@@ -309,7 +292,7 @@ class History:
                 select(table).where(table.c.host_id == host_id).where(table.c.run == facts.id)
             )
         }
-        known = _states(connection, [host_id], facts.cadence).get(host_id, {})
+        known = questions.states(connection, [host_id], facts.cadence, alarming=True).get(host_id, {})
         runs = schema.host_run
         earlier = connection.execute(
             select(func.count())
@@ -333,7 +316,7 @@ class History:
         _show(view, result)
 
     def trends(self, host: str, keys: Iterable[Key], *, until: int, points: int = 30) -> dict[Key, list[Point]]:
-        """The last ``points`` numbers (Unix time, value) of some findings or metrics of a host, oldest first."""
+        """Numbers (Unix time, value) of some findings or metrics, oldest first, over the last ``points`` runs."""
         wanted = set(keys)
         with self._told("read"), self._engine.connect() as connection:
             hosts = schema.host
@@ -342,12 +325,13 @@ class History:
                 return {}
             ids = {
                 series_id: key
-                for (_host, *rest), series_id in _series(connection, [host_id]).items()
+                for (_host, *rest), series_id in questions.series(connection, [host_id]).items()
                 if (key := (rest[0], rest[1])) in wanted
             }
-            return {
-                key: values for series_id, key in ids.items() if (values := _last(connection, series_id, until, points))
-            }
+            found: dict[Key, list[Point]] = {}
+            for series_id, at, value in questions.points(connection, host_id, list(ids), until=until, runs=points):
+                found.setdefault(ids[series_id], []).append((at, value))
+            return found
 
     def run_times(self) -> dict[str, list[Point]]:
         """For every cadence, its runs (Unix time, hosts), newest first, at most 100."""
@@ -389,84 +373,9 @@ class History:
             connection.execute(statement, list(rows[start : start + _ROWS]))
 
 
-def _make_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A reader that becomes a writer half-way cannot wait for another writer; so every transaction starts as one.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
 def _insert(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(rows), _ROWS):
         connection.execute(insert(table), list(rows[start : start + _ROWS]))
-
-
-def _latest_runs(connection: Connection, ids: Iterable[int], cadence: str) -> dict[int, tuple[str, int, str]]:
-    table = schema.host_run
-    newest = (
-        select(table.c.host_id, func.max(table.c.at).label("at"))
-        .where(table.c.host_id.in_(list(ids)), table.c.cadence == cadence)
-        .group_by(table.c.host_id)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(table.c.host_id, table.c.run, table.c.at, table.c.digest)
-        .join(newest, (table.c.host_id == newest.c.host_id) & (table.c.at == newest.c.at))
-        .where(table.c.cadence == cadence)
-    )
-    return {row.host_id: (row.run, row.at, row.digest) for row in rows}
-
-
-def _hosts_of_run(connection: Connection, ids: Iterable[int], run: str) -> set[int]:
-    table = schema.host_run
-    rows = connection.execute(select(table.c.host_id).where(table.c.host_id.in_(list(ids)), table.c.run == run))
-    return set(rows.scalars())
-
-
-def _states(
-    connection: Connection, ids: Sequence[int], cadence: str, *, alarming: bool = False
-) -> dict[int, dict[Key, Known]]:
-    if not ids:
-        return {}
-    table = schema.finding_state
-    rows = connection.execute(
-        select(
-            table.c.host_id,
-            table.c.check_id,
-            table.c.item,
-            table.c.module,
-            table.c.status,
-            table.c.suppressed,
-            table.c.gone,
-            table.c.since,
-            table.c.changed_run,
-        ).where(
-            table.c.host_id.in_(ids),
-            table.c.cadence == cadence,
-            table.c.status != "ok" if alarming else true(),
-        )
-    )
-    known: dict[int, dict[Key, Known]] = {}
-    for host_id, check, item, *rest in rows:
-        known.setdefault(host_id, {})[(check, item)] = Known(*rest)
-    return known
 
 
 def _show(view: HostView, result: Comparison) -> None:
@@ -484,45 +393,3 @@ def _show(view: HostView, result: Comparison) -> None:
         for key, before in sorted(result.gone.items())
         if result.changes[key].kind == "gone"
     ]
-
-
-def _numbers(view: HostView) -> dict[Key, tuple[float, str]]:
-    found = {entry.key: (entry.value, entry.unit) for entry in view.entries if entry.value is not None}
-    return {**view.metrics, **found}
-
-
-def _series(connection: Connection, ids: Iterable[int]) -> dict[tuple[int, str, str], int]:
-    table = schema.series
-    rows = connection.execute(
-        select(table.c.host_id, table.c.name, table.c.item, table.c.id).where(table.c.host_id.in_(list(ids)))
-    )
-    return {(host_id, name, item): series_id for host_id, name, item, series_id in rows}
-
-
-def _last(connection: Connection, series_id: int, until: int, points: int) -> list[Point]:
-    table = schema.measurement
-    rows = connection.execute(
-        select(table.c.at, table.c.value)
-        .where(table.c.series_id == series_id, table.c.at <= until)
-        .order_by(table.c.at.desc())
-        .limit(points)
-    )
-    return [(at, value) for at, value in rows][::-1]
-
-
-def _forget_numbers(connection: Connection, ids: Sequence[int], *, before: int) -> None:
-    """Old numbers of the hosts at hand: through the primary key, so the cost is that of these hosts alone."""
-    series, measurement = schema.series, schema.measurement
-    own = select(series.c.id).where(series.c.host_id.in_(ids))
-    connection.execute(delete(measurement).where(measurement.c.series_id.in_(own), measurement.c.at < before))
-
-
-def _forget(connection: Connection, *, before: int) -> None:
-    lost = select(schema.host.c.id).where(schema.host.c.last_seen < before)
-    own = select(schema.series.c.id).where(schema.series.c.host_id.in_(lost))
-    connection.execute(delete(schema.measurement).where(schema.measurement.c.series_id.in_(own)))
-    for table in (schema.series, schema.finding_state, schema.finding_change, schema.host_run):
-        connection.execute(delete(table).where(table.c.host_id.in_(lost)))
-    connection.execute(delete(schema.host).where(schema.host.c.last_seen < before))
-    for table in (schema.finding_change, schema.host_run, schema.run):
-        connection.execute(delete(table).where(table.c.at < before))

@@ -177,5 +177,5 @@ def _unmet(box: Box, need: tuple[str, ...], found: Evidence) -> Ticked:
     asked = " or ".join(need)
     for standing in ("skipped", "suppressed"):
         if found.standings[standing]:
-            return Ticked(box, "skipped", f"{asked}: {standing}, such as {found.examples[standing]}")
-    return Ticked(box, "not looked at", f"{asked}: not looked at in this run")
+            return Ticked(box, "skipped", f"{asked} was {standing}, such as {found.examples[standing]}")
+    return Ticked(box, "not looked at", f"not looked at in this run: {asked}")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Entry, HostView
@@ -30,7 +30,7 @@ def legal(text: str) -> str:
 
 
 def _attribute(text: str) -> str:
-    return quoteattr(legal(text))
+    return '"' + escape(text if text.isprintable() else legal(text), {'"': "&quot;"}) + '"'
 
 
 class JunitReport:

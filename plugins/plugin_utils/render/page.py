@@ -41,6 +41,7 @@ _TOP = 40
 _CHANGED = 12
 _ROWS = 1_000
 _NAMES = 10_000
+#: Findings that are fine and are listed for a host on the first page; the JSON report has them all.
 _FINE = 250
 #: Hosts whose details stand open when the page is opened.
 _UNFOLDED = 3
@@ -130,15 +131,17 @@ class HtmlReport:
         for number, row in enumerate(fleet.rows):
             if size > PAGE_CHARACTERS or on_page >= self._limit:
                 if not row.wants_eyes:
-                    break
+                    continue
                 target, size, on_page = self._turn(target), 0, 0
             anchor = f"h{number + 1}"
-            text = self._host(row, anchor=anchor, unfolded=number < _UNFOLDED and row.wants_eyes)
+            first = target is body
+            unfolded = number < _UNFOLDED and row.wants_eyes
+            text = self._host(row, anchor=anchor, unfolded=unfolded, fine=_FINE if first else 0)
             target.write(text)
             size, on_page = size + len(text), on_page + 1
-            page = "" if target is body else self.pages[-1].path.name
+            page = "" if first else self.pages[-1].path.name
             self._links[row.host] = f"{page}#{anchor}"
-            if target is body:
+            if first:
                 here.add(row.host)
         self._finish_page(target)
         return here
@@ -159,7 +162,7 @@ class HtmlReport:
         if isinstance(target, OutputFile):
             target.write(self._template("page_closing.html.j2").render(**self._frame()))
 
-    def _host(self, row: HostRow, *, anchor: str, unfolded: bool) -> str:
+    def _host(self, row: HostRow, *, anchor: str, unfolded: bool, fine: int) -> str:
         view, trends = self._detail(row.host)
         groups: dict[str, list[Entry]] = {"suppressed": [], "skipped": [], "ok": [], "alarm": []}
         for entry in view.entries:
@@ -174,7 +177,7 @@ class HtmlReport:
             alarms=groups["alarm"],
             suppressed=groups["suppressed"],
             skipped=groups["skipped"],
-            fine=groups["ok"][:_FINE],
+            fine=groups["ok"][:fine],
             fine_total=len(groups["ok"]),
             repairs=list(steps(view)),
             spark=lambda points, entry: sparkline(points, _limits(entry), unit=entry.unit),

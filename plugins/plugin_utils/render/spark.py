@@ -17,9 +17,9 @@ WIDTH, HEIGHT, MARGIN = 120, 26, 3
 def sparkline(points: Sequence[tuple[int, float]], levels: Mapping[str, float], *, unit: str) -> Markup:
     """The course of a number, its levels as dashed lines where they are near, the last point marked.
 
-    ``points`` are (Unix time, value), oldest first; fewer than two draw nothing.
+    ``points`` are (Unix time, value), oldest first; fewer than three draw nothing.
     """
-    if len(points) < 2:
+    if len(points) < 3:
         return Markup("")
     values = [value for _at, value in points]
     low, high = _range(values, levels)
