@@ -111,7 +111,6 @@ options:
     default: false
 seealso:
   - module: fleetcare.maintenance.service_check
-  - module: fleetcare.maintenance.hardware_check
 """
 
 EXAMPLES = r"""
