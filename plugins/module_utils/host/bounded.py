@@ -10,12 +10,13 @@ import json
 import os
 import select
 import signal
-import time
 from collections.abc import Callable, Mapping
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 
 
 def bounded(
-    questions: Mapping[str, bool], ask: Callable[[str], list[int]], *, timeout: float
+    questions: Mapping[str, bool], ask: Callable[[str], list[int]], *, timeout: float, clock: Clock | None = None
 ) -> dict[str, list[int] | OSError | None]:
     """``ask`` each question: in place where its value is false, in a child of its own where it is true.
 
@@ -30,9 +31,10 @@ def bounded(
                 answers[question] = ask(question)
             except OSError as error:
                 answers[question] = error
-    until = time.monotonic() + timeout
+    clock = clock or Clock()
+    until = clock.monotonic() + timeout
     for question, (pid, pipe) in children.items():
-        answers[question] = _finish(pid, pipe, seconds=max(0.0, until - time.monotonic()))
+        answers[question] = _finish(pid, pipe, seconds=max(0.0, until - clock.monotonic()))
     return answers
 
 

@@ -14,13 +14,13 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 from urllib.parse import urlsplit
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.expect import ProcessWanted
@@ -105,11 +105,12 @@ class UnitProbe:
 Probe = Union[UrlProbe, PortProbe, CommandProbe, ProcessProbe, UnitProbe]
 
 
-def ask(probe: Probe, *, timeout: float) -> Outcome:
+def ask(probe: Probe, *, timeout: float, clock: Clock | None = None) -> Outcome:
     """Put the question, and wait no longer than ``timeout`` seconds for the answer."""
-    started = time.monotonic()
+    clock = clock or Clock()
+    started = clock.monotonic()
     outcome = _put(probe, timeout)
-    return Outcome(outcome.verdict, clean(outcome.said), round(time.monotonic() - started, 3))
+    return Outcome(outcome.verdict, clean(outcome.said), round(clock.monotonic() - started, 3))
 
 
 def _put(probe: Probe, timeout: float) -> Outcome:
