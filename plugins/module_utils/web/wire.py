@@ -22,7 +22,7 @@ MAX_INTERIM = 10
 MAX_CHUNK_LINE = 1024
 MAX_TRAILERS = 8 * 1024
 #: Bytes of framing around chunks that are put up with beyond the size of the body itself.
-MAX_FRAMING = 256 * 1024
+MAX_FRAMING = 64 * 1024
 SNIPPET = 512
 AGENT = "fleetcare-maintenance"
 

@@ -156,7 +156,7 @@ def _reset(exchange: Exchange) -> None:
 def test_every_hostile_server_ends_in_one_clear_finding(ask: Ask, kind: str) -> None:
     handler, cause, words = HOSTILE[kind]
     with serving(handler) as server:
-        result = ask(server.url(), samples=1, timeout_seconds=0.4, budget_seconds=20)
+        result = ask(server.url(), samples=1, timeout_seconds=0.4 if cause == "timeout" else 20)
     finding = by_check(result)["web.reachable"]
     if finding["status"] == "ok":
         finding = by_check(result)["web.errors"]
