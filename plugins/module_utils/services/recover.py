@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Busy, Ledger
@@ -66,7 +67,7 @@ def _with(context: Context, targets: Sequence[Target], world: World, ledger: Led
     try:
         known = _by_name(world.show(names), names) if names else {}
         present = [target for target in targets if target.unit in known and known[target.unit].exists]
-        heard = _listen(present, world, context)
+        heard = _listen(present, world, context.clock)
         # What the probes took may have been long enough for somebody to restart a unit by hand.
         situation = _situation(context, ledger, names, world, heard, uncounted=uncounted)
     except SystemdError as error:
@@ -114,20 +115,20 @@ def _by_name(units: Sequence[Unit], names: Sequence[str]) -> dict[str, Unit]:
     return {name: unit for name in names for unit in units if unit.answers_to_exactly(name)}
 
 
-def _listen(targets: Sequence[Target], world: World, context: Context) -> dict[Probe, list[Outcome]]:
+def _listen(targets: Sequence[Target], world: World, clock: Clock) -> dict[Probe, list[Outcome]]:
     """Ask in rounds until each probe has answered well, is blind, or has failed as often as a restart needs.
 
     Dependencies come first in a round, and a last time once all is settled, so that a database that died meanwhile is
-    not overlooked.
+    not overlooked. Asking goes on past the deadline: it changes nothing, and half of an answer is none.
     """
     heard: dict[Probe, list[Outcome]] = {}
     asking = _asking(targets)
     for number in range(max((failures for _timeout, failures in asking.values()), default=0)):
         open_probes = [probe for probe, (_, failures) in asking.items() if not _settled(heard.get(probe, []), failures)]
-        if not open_probes or (number and context.deadline.passed()):
+        if not open_probes:
             break
         if number:
-            context.clock.sleep(max(target.interval for target in targets))
+            clock.sleep(max(target.interval for target in targets))
         for probe in open_probes:
             heard.setdefault(probe, []).append(world.ask(probe, timeout=asking[probe][0]))
     if heard:
