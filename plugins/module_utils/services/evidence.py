@@ -50,10 +50,10 @@ def take(unit: Unit, *, lines: int, said: str) -> list[str]:
 
 def _members(unit: Unit) -> list[int]:
     """The processes of a unit, from its control group; the main process alone where that cannot be read."""
-    for root in _CGROUPS:
+    for root in _CGROUPS if unit.control_group else ():
         with contextlib.suppress(OSError, ValueError):
             raw = (root / unit.control_group.lstrip("/") / "cgroup.procs").read_text(encoding="ascii")
-            return [int(line) for line in raw.split()][:MAX_PROCESSES] if unit.control_group else []
+            return [int(line) for line in raw.split()][:MAX_PROCESSES]
     return [unit.main_pid] if unit.main_pid else []
 
 
