@@ -109,6 +109,11 @@ msg:
   type: list
   elements: str
   sample: ["2 of 14 hosts need attention: 2 warning. Since the last run: 1 new."]
+console:
+  description: The same sentences as RV(msg), for the callback plugin that ends the run with them.
+  returned: success
+  type: list
+  elements: str
 counts:
   description: C(hosts) and C(findings) by status, and C(changes) since the last run by kind.
   returned: success
