@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from ansible_collections.fleetcare.maintenance.tests.images import containers
 from ansible_collections.fleetcare.maintenance.tests.images.controller import Controller
 
 IMAGES = Path(__file__).parent / "images"
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile(
+    "unhurried",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    database=DirectoryBasedExampleDatabase(Path(__file__).parents[1] / ".cache/hypothesis"),
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
