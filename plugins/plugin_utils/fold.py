@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
     MAX_EVIDENCE,
     MAX_SUMMARY,
@@ -134,7 +135,7 @@ def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
         for record in records:
             if isinstance(record, dict):
                 _absorb(view, entries, record)
-    except ValueError as error:
+    except (ValueError, MaintenanceError) as error:
         view.faults.append(line(f"the journal of this host cannot be read on: {error}"))
     view.entries = sorted(entries.values(), key=_order)
     if not entries and not view.faults:
@@ -195,7 +196,7 @@ def _absorb(view: HostView, entries: dict[Key, Entry], record: Mapping[str, Any]
 def _entry(raw: Mapping[str, Any], module: str) -> Entry:
     status = raw.get("status")
     summary = line(raw.get("summary"), limit=MAX_SUMMARY)
-    if status not in RANK:
+    if not isinstance(status, str) or status not in RANK:
         summary = f"status {line(status)!r} is none: {summary}"
         status = "unknown"
     levels = raw.get("levels")
@@ -203,7 +204,7 @@ def _entry(raw: Mapping[str, Any], module: str) -> Entry:
     return Entry(
         check=line(raw.get("check")) or "maintenance.unnamed",
         item=line(raw.get("item")),
-        status=str(status),
+        status=status,
         summary=summary,
         module=module,
         value=_number(raw.get("value")),

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import write_atomically
@@ -244,13 +245,27 @@ def read_header(journal: Path, run: str) -> dict[str, Any]:
 
 
 def hosts(journal: Path, run: str) -> Iterator[str]:
-    """The hosts that have records in a run, in the order of their files."""
+    """The hosts that have records in a run, in the order of their files.
+
+    A damaged file keeps nobody from the other hosts: it goes by its own name, and reading it raises JournalError.
+    """
     with _told(journal, "read"):
-        for entry in sorted(os.listdir(journal / run)):
-            if entry.endswith(chain.SUFFIX):
-                first = next(_records(journal / run / entry), None)
-                if first is not None:
-                    yield str(first["host"])
+        entries = sorted(entry for entry in os.listdir(journal / run) if entry.endswith(chain.SUFFIX))
+    for entry in entries:
+        host = _host_of(journal / run / entry)
+        if host is not None:
+            yield host
+
+
+def _host_of(path: Path) -> str | None:
+    try:
+        first = next(_records(path), None)
+    except (OSError, ValueError, TypeError, RecursionError):
+        first = {}
+    if first is None:
+        return None
+    host = str(first.get("host"))
+    return host if chain.host_file(host) == path.name else unquote(path.name.removesuffix(chain.SUFFIX))
 
 
 def read_host(journal: Path, run: str, host: str) -> Iterator[dict[str, Any]]:

@@ -90,7 +90,7 @@ class Notices:
             (change.kind in ("new", "worse") and alarming)
             or (change.kind in ("resolved", "gone", "unseen") and RANK.get(change.before, 0) >= RANK["warning"])
         )
-        if not told and not (alarming and entry in (listed.entry,)):
+        if not told and not alarming:
             return
         for owner in self._owners(entry):
             bag = self.bags[owner]
