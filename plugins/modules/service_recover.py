@@ -194,7 +194,7 @@ notes:
   - Evidence is written to the folder C(evidence) in O(state_dir), readable by root alone. The newest 20 files of a
     unit are kept. What looks like a password, token, key or cookie is masked.
   - Only root may restart units. For other users a unit that needs it is left alone and reported.
-  - To keep a unit down on purpose, mask it.
+  - To keep a unit down on purpose, take it out of O(units), or mask it where its unit file is not in C(/etc).
 seealso:
   - module: fleetcare.maintenance.service_check
   - module: fleetcare.maintenance.http_check

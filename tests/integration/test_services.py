@@ -51,7 +51,7 @@ def fleet(start_hosts):
         host.write("/opt/server.py", SERVER)
         for name, port in (("shelf", 5000), ("store", 5432)):
             host.write(
-                f"/etc/systemd/system/{name}.service",
+                f"/usr/local/lib/systemd/system/{name}.service",
                 f"[Service]\nExecStart=/usr/bin/python3 /opt/server.py {port} /run/{name}.broken\n"
                 "TimeoutStopSec=5\n[Install]\nWantedBy=multi-user.target\n",
             )
@@ -66,6 +66,7 @@ def controller(fleet, make_controller):
 
 
 FRESH = f"""
+systemctl unmask --quiet shelf
 rm -rf {STATE} /run/shelf.broken* /run/store.broken*
 systemctl kill --signal=KILL shelf store 2>/dev/null
 systemctl reset-failed shelf store 2>/dev/null
@@ -246,15 +247,13 @@ def test_a_deadline_that_has_passed_leaves_it_alone(fleet, controller):
 def test_a_masked_and_an_absent_unit_are_findings(fleet, controller):
     for host in fleet.values():
         host.execute(["systemctl", "stop", "shelf"])
-        host.execute(["systemctl", "mask", "--runtime", "--quiet", "shelf"])
+        host.execute(["systemctl", "mask", "--quiet", "shelf"])
     absent = {"name": "nowhere", "probe": {"port": 1}}
     results = recover(controller, APP, absent)
     assert statuses(results, "nowhere.service") == both(["critical"])
     for result in results.values():
         assert result["plan"] == []
         assert {entry["target"] for entry in result["kept"]} == {"shelf.service", "nowhere.service"}
-    for host in fleet.values():
-        host.execute(["systemctl", "unmask", "--runtime", "--quiet", "shelf"])
 
 
 SLOW = {"name": "shelf", "probe": {"url": "http://127.0.0.1:5000/"}, "verify_seconds": 30}
