@@ -162,8 +162,20 @@ def test_apprise_delivers_to_a_webhook_after_it_has_failed_twice():
     assert received[-1]["message"] == NOTICE.body
 
 
-class MailSink(socketserver.StreamRequestHandler):
+class MailSink(socketserver.ThreadingTCPServer):
+    """A mail server that takes everything."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), MailSession)
+        self.lines: list[str] = []
+
+
+class MailSession(socketserver.StreamRequestHandler):
     """As much of RFC 5321 as it takes to be sent a message."""
+
+    server: MailSink
 
     def handle(self):
         self.wfile.write(b"220 sink\r\n")
@@ -186,10 +198,10 @@ class MailSink(socketserver.StreamRequestHandler):
 
 
 def test_apprise_delivers_mail():
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), MailSink) as server:
-        server.lines = []
+    with MailSink() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"mailto://127.0.0.1:{server.server_address[1]}?from=maintenance@example.org&to=ops@example.org&mode=insecure"
+        people = "from=maintenance@example.org&to=ops@example.org"
+        address = f"mailto://127.0.0.1:{server.server_address[1]}?{people}&mode=insecure"
         (sent,) = post([NOTICE], {"ops": [address]}, clock=Stopped())
         server.shutdown()
     assert sent["sent"], sent

@@ -41,6 +41,16 @@ def read(tmp_path, name="latest.json"):
     return json.loads((tmp_path / name).read_text(encoding="utf-8"))
 
 
+def keep(sent):
+    """A sender that takes everything and keeps it."""
+
+    def send(*message):
+        sent.append(message)
+        return True
+
+    return send
+
+
 def bad(status="critical"):
     return [record(finding(status=status))]
 
@@ -126,7 +136,7 @@ def test_an_older_run_drawn_again_leaves_the_latest_alone(tmp_path):
 def test_check_mode_writes_the_report_and_leaves_the_history_alone(tmp_path):
     write_run(tmp_path, {"a": bad("critical")}, check_mode=True)
     sent = []
-    make(tmp_path, contacts={"*": ["json://x"]}, send=lambda *message: not sent.append(message))
+    make(tmp_path, contacts={"*": ["json://x"]}, send=keep(sent))
     assert sent == []
     assert "Check mode" in (tmp_path / "latest.html").read_text(encoding="utf-8")
     write_run(tmp_path, {"a": bad("critical")}, run=NEXT, now=NOW + timedelta(days=1))
@@ -140,7 +150,7 @@ def test_owners_are_told_and_the_addresses_are_nowhere(tmp_path):
     outcome = make(
         tmp_path,
         contacts={"ops": ["json://user:hunter2@example.org"]},
-        send=lambda *message: not sent.append(message),
+        send=keep(sent),
     )
     assert [notice["sent"] for notice in outcome.notices] == [True]
     assert sent[0][0] == "json://user:hunter2@example.org"

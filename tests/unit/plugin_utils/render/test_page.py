@@ -210,7 +210,8 @@ def test_a_plot_stays_within_its_frame(points, levels):
     if len(points) < 3:
         assert drawn == ""
         return
-    for x, y in re.findall(r"([0-9.e+-]+),([0-9.e+-]+)", re.search(r'points="(.*?)"', drawn)[1]):
+    (path,) = re.findall(r'points="(.*?)"', drawn)
+    for x, y in re.findall(r"([0-9.e+-]+),([0-9.e+-]+)", path):
         assert 0 <= float(x) <= 120
         assert 0 <= float(y) <= 26
 
