@@ -181,7 +181,7 @@ def test_hostile_names_stay_in_the_folder_and_apart(folder):
         journal.append(folder, RUN, host, record())
         journal.acknowledge(folder, host=host, consumer="c", module="m", generation=host[:3])
     assert sorted(journal.hosts(folder, RUN)) == sorted(HOSTILE)
-    files = [path for path in folder.rglob("*.jsonl")]
+    files = list(folder.rglob("*.jsonl"))
     assert {path.parent for path in files} == {folder / RUN, folder / "acknowledged"}
     assert len(files) == 2 * len(HOSTILE)
     assert all(len(path.name) <= 127 and not path.name.startswith(".") for path in files)
