@@ -29,6 +29,7 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership im
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import MODULES, Entry
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import Decision, decide
 
+COLLECTION = "fleetcare.maintenance"
 #: What of a module's result goes into the record beside findings and metrics.
 _RECORDED = ("plan", "applied", "failures", "kept", "discovered")
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
@@ -64,7 +65,8 @@ class Passage:
         self.variables = variables
         self.clock = Clock()
         self.started = self.clock.monotonic()
-        self.module = str(action._task.resolved_action or action._task.action).rsplit(".", 1)[-1]
+        # Up to ansible-core 2.18 the resolved action of a routed module is this plugin and not the module.
+        self.module = str(action._task.action).rsplit(".", 1)[-1]
         self.entry: Entry = MODULES[self.module]
         self.host = str(variables.get("inventory_hostname", "localhost"))
         #: The machine that is talked to, which a delegated task has apart from the host it is about.
@@ -149,9 +151,8 @@ class Passage:
         return decide(self.settings.calendar, self.clock.now())
 
     def _execute(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        task = self.action._task
         result: dict[str, Any] = self.action._execute_module(
-            module_name=task.resolved_action or task.action,
+            module_name=f"{COLLECTION}.{self.module}",
             module_args=arguments,
             task_vars=dict(self.variables),
         )
