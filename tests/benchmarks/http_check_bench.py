@@ -30,7 +30,7 @@ from ansible_collections.fleetcare.maintenance.tests.images.controller import RO
 ENDPOINTS = 500
 DELAY_SECONDS = 0.05
 ROUNDS = 5
-URI_ENDPOINTS = 20
+URI_ENDPOINTS = 10
 BODY = b'{"status": "ok"}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.web import connection
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.web.servers import (
     Authority,
@@ -246,9 +248,11 @@ def test_a_server_that_sends_secrets_back_does_not_get_them_into_the_result(ask:
             expected_status=["200"],
         )
         assert b"Authorization: Basic bWU6bG9naW5TM2NyZXQ=" in server.requests[0]
+        plain = ask({"url": server.url(), "headers": {"X-Whatever": "headerS3cret"}}, expected_status=["200"])
     assert result["status"] == "critical"
+    assert "X-Whatever: ***" in json.dumps(plain)
     for secret in ("S3cret", "bWU6bG9n"):
-        assert secret not in json.dumps(result)
+        assert secret not in json.dumps([result, plain])
 
 
 def leading(locations: dict[str, str], *, status: str = "302 Found") -> Callable[[Exchange], None]:
@@ -372,6 +376,24 @@ def test_a_dead_address_does_not_hide_a_living_one(ask: Ask, names: Callable[...
     names("127.0.0.1", "::1")
     with serving(answer(), address="::1") as server:
         assert ask(server.url(host="site.example.org"), samples=1)["status"] == "ok"
+
+
+def test_an_address_that_swallows_connections_does_not_hide_a_living_one(
+    ask: Ask, names: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = connection._connect_one
+
+    async def swallow(place: connection.Address) -> socket.socket:
+        if place[1][0] == "127.0.0.1":
+            await asyncio.get_running_loop().create_future()
+        return await really(place)
+
+    names("127.0.0.1", "::1")
+    monkeypatch.setattr(connection, "_connect_one", swallow)
+    with serving(answer(), address="::1") as server:
+        result = ask(server.url(host="site.example.org"), samples=1, timeout_seconds=20)
+    assert result["status"] == "ok"
+    assert result["endpoints"][0]["phases"]["connect"] >= connection.STAGGER_SECONDS
 
 
 def test_a_name_server_that_hangs_holds_up_neither_others_nor_the_end(
