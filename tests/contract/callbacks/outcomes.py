@@ -27,7 +27,7 @@ class CallbackModule(CallbackBase):
             "task": task.get_name().rsplit(" : ", 1)[-1],
             "action": task.resolved_action or task.action,
             "kind": kind,
-            "msg": str(value.get("msg", "")),
+            "msg": str(value.get("fault") or value.get("msg", "")),
             "keys": sorted(value),
         }
         with Path(os.environ["OUTCOMES"]).open("a", encoding="utf-8") as stream:
