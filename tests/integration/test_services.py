@@ -134,7 +134,7 @@ def crash(fleet, unit="shelf"):
 
 
 @pytest.mark.parametrize("harm", [freeze, crash])
-def test_an_application_that_hangs_or_crashed_check_run_check_run(fleet, controller, harm):
+def test_quartet_service_recover_of_an_application_that_hangs_or_crashed(fleet, controller, harm):
     harm(fleet)
     before = main_pids(fleet)
     runs = [recover(controller, check=check) for check in (True, False, True, False)]
