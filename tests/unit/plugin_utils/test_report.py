@@ -135,7 +135,7 @@ def test_an_older_run_drawn_again_leaves_the_latest_alone(tmp_path):
 
 def test_check_mode_writes_the_report_and_leaves_the_history_alone(tmp_path):
     write_run(tmp_path, {"a": bad("critical")}, check_mode=True)
-    sent = []
+    sent: list[tuple] = []
     make(tmp_path, contacts={"*": ["json://x"]}, send=keep(sent))
     assert sent == []
     assert "Check mode" in (tmp_path / "latest.html").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_check_mode_writes_the_report_and_leaves_the_history_alone(tmp_path):
 
 def test_owners_are_told_and_the_addresses_are_nowhere(tmp_path):
     write_run(tmp_path, {"a": [record(finding(status="critical", owners=["ops"]))]})
-    sent = []
+    sent: list[tuple] = []
     outcome = make(
         tmp_path,
         contacts={"ops": ["json://user:hunter2@example.org"]},
