@@ -134,7 +134,7 @@ def test_a_disk_that_is_full_is_said(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(state_module.os, "fsync", full)
-    with pytest.raises(StateError, match="State cannot be written .*: No space left on device"):
+    with pytest.raises(StateError, match=r"State cannot be written .*: No space left on device"):
         state(tmp_path).save({})
 
 
