@@ -73,7 +73,7 @@ def _program(name: str, *arguments: str, **environment: str) -> Step:
 def _pytest(name: str, *paths: str, environment: Environment | None = None) -> Step:
     def make() -> Command:
         programs = environment.ensure() if environment else PROGRAMS
-        return Command([str(programs / "python"), "-m", "pytest", "-q", *paths])
+        return Command([str(programs / "python"), "-m", "pytest", "-q", "-o", f"cache_dir={CACHE}/pytest", *paths])
 
     return Step(name, make, environment=environment, counts_tests=True)
 
