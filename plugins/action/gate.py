@@ -34,6 +34,8 @@ COLLECTION = "fleetcare.maintenance"
 _RECORDED = ("plan", "applied", "failures", "kept", "discovered")
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 MAX_MESSAGE = 2000
+#: What ssh itself says at the end, which explains nothing.
+_FAREWELL = re.compile(r"(Shared )?[Cc]onnection to \S+ closed")
 
 
 class ActionModule(ActionBase):
@@ -156,8 +158,15 @@ class Passage:
             module_args=arguments,
             task_vars=dict(self.variables),
         )
-        self.action._remove_tmp_path(self.action._connection._shell.tmpdir)
+        # A host that dies now has answered all the same.
+        with contextlib.suppress(AnsibleConnectionFailure):
+            self.action._remove_tmp_path(self.action._connection._shell.tmpdir)
+        self._forget_temporary()
         return result
+
+    def _forget_temporary(self) -> None:
+        """Keep Ansible from cleaning up on a host that is gone: its error would take the place of our result."""
+        self.action._connection._shell.tmpdir = None
 
     def _arguments(self, decision: Decision | None) -> dict[str, Any]:
         """The task's options with those the gate fills in; what the task itself says about levels and state wins."""
@@ -211,6 +220,7 @@ class Passage:
         finding = CATALOGUE.stated(
             "maintenance.reachable", self.target, "critical", f"{self.target} did not answer: {clean(message)}"
         )
+        self._forget_temporary()
         run.note_silence(self.target)
         result = self._record({"findings": [finding.as_dict()], "changed": False}, None, unreachable=True)
         if self.settings.on_failure == "finding":
@@ -308,8 +318,12 @@ class Passage:
 def _words(result: Mapping[str, Any]) -> str:
     """Why a module failed: its own message, or the last thing that the host said where it never started."""
     message = str(result.get("msg") or "the module failed without a word")
-    said = str(result.get("module_stderr") or result.get("module_stdout") or "")[-MAX_MESSAGE * 4 :].splitlines()
-    last = next((line.strip() for line in reversed(said) if clean(line)), "")
+    said = [
+        line.strip()
+        for stream in ("module_stderr", "module_stdout")
+        for line in reversed(str(result.get(stream) or "")[-MAX_MESSAGE * 4 :].splitlines())
+    ]
+    last = next((line for line in said if clean(line) and not _FAREWELL.match(line)), "")
     if not last or last in message:
         return message
     return f"{message.splitlines()[0]}: {last}"
