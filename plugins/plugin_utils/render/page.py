@@ -37,6 +37,8 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.words
 TEMPLATES = Path(__file__).parent / "templates"
 #: A page ends with the host that takes it past this many characters.
 PAGE_CHARACTERS = 2_500_000
+#: Hosts on a further page when the first is to show none.
+_PAGE_HOSTS = 100
 _TOP = 40
 _CHANGED = 12
 _ROWS = 1_000
@@ -129,7 +131,7 @@ class HtmlReport:
         size = on_page = 0
         target: Part | OutputFile = body
         for number, row in enumerate(fleet.rows):
-            if size > PAGE_CHARACTERS or on_page >= self._limit:
+            if size > PAGE_CHARACTERS or on_page >= (self._limit if target is body else self._limit or _PAGE_HOSTS):
                 if not row.wants_eyes:
                     continue
                 target, size, on_page = self._turn(target), 0, 0

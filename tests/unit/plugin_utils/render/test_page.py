@@ -184,6 +184,12 @@ def test_a_page_is_cut_by_size_too(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("hosts-*"))) == 2
 
 
+def test_details_can_all_be_kept_off_the_first_page(tmp_path):
+    html = draw(tmp_path, *(view(finding(status="critical"), host=f"bad-{n}") for n in range(3)), detail_hosts=0)
+    assert '<details class="hostbox' not in html
+    assert [path.name for path in tmp_path.glob("hosts-*")] == ["hosts-002.html"]
+
+
 def test_no_host_at_all(tmp_path):
     assert "No host was looked at." in draw(tmp_path)
 
