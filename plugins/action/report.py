@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         # Only now, so that a missing library is the sentence above and not a traceback.
         from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import report, summary
 
-        name = choose_run(in_force.journal, str(options.pop("run")), current=run.run_id(Clock()))
+        name = choose_run(in_force.journal, str(options.pop("run")), current=run.latest_id(Clock()))
         request = report.Request(
             reports=in_force.reports,
             run=name,

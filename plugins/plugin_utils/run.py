@@ -69,6 +69,16 @@ def open_run_id(clock: Clock, closed: Callable[[str], bool]) -> str:
     raise AssertionError("an endless count has ended")
 
 
+def latest_id(clock: Clock) -> str:
+    """The id of the newest part of this run, closed or not: what a report is about."""
+    name = run_id(clock)
+    for part in itertools.count(1):
+        if not _note(f"{_RUN_NAME}-{part}").exists():
+            return name
+        name = run_id(clock, part=part)
+    raise AssertionError("an endless count has ended")
+
+
 def note_silence(target: str) -> None:
     """Remember for the rest of this run that a machine did not answer."""
     _note(_silence(target)).touch()

@@ -108,7 +108,7 @@ class Site:
 
     def surroundings(self) -> dict[str, str]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        return {
+        whole = {
             **inherited,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
@@ -120,6 +120,7 @@ class Site:
             "TAPE": str(self.folder / "tape.jsonl"),
             **self.environment,
         }
+        return {name: value for name, value in whole.items() if value}
 
     def play(self, plays: Sequence[Mapping[str, Any]] | Path | str, *arguments: str) -> Outcome:
         """Run plays to their end."""

@@ -57,6 +57,8 @@ class State:
     generation: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
+        if "\0" in str(self.directory):
+            raise OptionError("state_dir", str(self.directory), "the path of a folder")
         if not _CONSUMER.fullmatch(self.consumer):
             raise OptionError(
                 "state_consumer", self.consumer, "1 to 100 letters, digits, dots, dashes, underscores or @"

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, Check
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
@@ -43,12 +44,18 @@ def check(context: Context) -> Result:
     """Verify the journal that ``path`` names. Raises OptionError where there is none."""
     given = context.params["path"]
     path = Path(given or "")
-    if not given or not path.is_dir():
+    if not given or not os.path.isdir(given):
         raise OptionError("path", given, "the journal folder inside a reports folder, such as reports/journal")
     head = context.params["head"]
     if head is not None and not re.fullmatch(r"[0-9a-f]{64}", head):
         raise OptionError("head", head, "the hash of a head: 64 hexadecimal digits in lower case")
-    verdict = verify(path, run=context.params["run"], expected_head=head)
+    try:
+        verdict = verify(path, run=context.params["run"], expected_head=head)
+    except OSError as error:
+        raise MaintenanceError(
+            f"The journal in {given} cannot be read: {error.strerror} ({error.filename}).",
+            remedy="Run the module as the user who owns the journal.",
+        ) from error
     if context.params["run"] and not verdict.runs:
         raise OptionError("run", context.params["run"], "the id of a run in the journal")
     return _judge(context, str(path), verdict)

@@ -15,17 +15,15 @@ from ansible_collections.fleetcare.maintenance.plugins.callback import console
 
 
 class Named:
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, action=""):
+        self.name, self.action, self.diff = name, action, False
 
     def get_name(self):
         return self.name
 
 
 def result(plain, host="web1", task="look", action="fleetcare.maintenance.host_check"):
-    named = Named(task)
-    named.action, named.diff = action, False
-    return SimpleNamespace(_host=Named(host), _task=named, _result=plain)
+    return SimpleNamespace(_host=Named(host), _task=Named(task, action), _result=plain)
 
 
 def finding(status="warning", summary="memory: 85 %", check="host.memory", item="memory", **more):

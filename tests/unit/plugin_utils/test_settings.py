@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,16 @@ FREEZE = {"from": "2026-01-01", "to": "2026-01-02", "reason": "exams"}
 SUPPRESSION = {"check": "host.*", "owner": "ops", "reason": "known", "until": "2026-06-30"}
 WINDOW = {"start": "02:00", "end": "03:00"}
 RULE = {"rrule": "FREQ=DAILY", "duration": "1h"}
+
+
+def _within(entry: dict[str, str], key: str, junk: object) -> list[dict[str, object]]:
+    return [{**entry, key: junk}]
+
+
 #: What is right in every place where a value stands; everything else of JUNK must end in a sentence.
-JUNK = (0, 1, -1, 2.5, True, False, "", " ", "junk", [], ["x"], [[]], [None], {}, {"x": 1}, [{}], [{"x": {}}],
+JUNK: tuple[object, ...] = (0, 1, -1, 2.5, True, False, "", " ", "junk", [], ["x"], [[]], [None], {}, {"x": 1}, [{}], [{"x": {}}],
         float("nan"), date(2026, 1, 1), datetime.fromisoformat("2026-01-01T00:00"), b"x", "\x1b[31m", "x" * 100_000, [3], {1: 2})  # fmt: skip
-PLACES = {
+PLACES: dict[str, Callable[[object], object]] = {
     "maintenance_levels": lambda junk: junk,
     "maintenance_levels.host.memory": lambda junk: {"host.memory": junk},
     "maintenance_levels.host.memory.warning": lambda junk: {"host.memory": {"warning": junk}},
@@ -31,17 +39,17 @@ PLACES = {
     "maintenance_windows": lambda junk: junk,
     "maintenance_windows[1]": lambda junk: [WINDOW, junk],
     **{
-        f"maintenance_windows[0].{key}": lambda junk, key=key: [{**WINDOW, key: junk}]
+        f"maintenance_windows[0].{key}": partial(_within, WINDOW, key)
         for key in ("name", "days", "start", "end", "timezone", "duration", "x")
     },
     **{
-        f"maintenance_windows[0].{key} of a rule": lambda junk, key=key: [{**RULE, key: junk}]
+        f"maintenance_windows[0].{key} of a rule": partial(_within, RULE, key)
         for key in ("rrule", "start_date", "duration", "timezone", "days")
     },
     "maintenance_timezone": lambda junk: junk,
     "maintenance_freezes": lambda junk: junk,
     **{
-        f"maintenance_freezes[0].{key}": lambda junk, key=key: [{**FREEZE, key: junk}]
+        f"maintenance_freezes[0].{key}": partial(_within, FREEZE, key)
         for key in ("from", "to", "reason", "timezone", "x")
     },
     "maintenance_holidays": lambda junk: junk,
@@ -52,7 +60,7 @@ PLACES = {
     "maintenance_override.by": lambda junk: {"reason": "fire", "by": junk},
     "maintenance_suppressions": lambda junk: junk,
     **{
-        f"maintenance_suppressions[0].{key}": lambda junk, key=key: [{**SUPPRESSION, key: junk}]
+        f"maintenance_suppressions[0].{key}": partial(_within, SUPPRESSION, key)
         for key in (*SUPPRESSION, "item", "x")
     },
     "maintenance_owners": lambda junk: junk,
@@ -181,10 +189,15 @@ def test_a_misspelt_variable_is_told_and_other_peoples_variables_are_left_alone(
 
 
 def test_only_our_own_variables_are_templated():
-    seen = []
+    seen: list[object] = []
+
+    def template(value):
+        seen.append(value)
+        return value
+
     settings.gather(
         {"maintenance_owners": 1, "maintenance_levels_x": 2, "maintenance_discovered": "{{ evil }}", "x": 3},
-        lambda value: seen.append(value) or value,
+        template,
     )
     assert seen == [2, 1]
 

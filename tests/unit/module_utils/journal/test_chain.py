@@ -22,7 +22,7 @@ def document(content):
 
 def build(journal, *, close=RUNS):
     """Three runs of two hosts with three records each, sealed the way the controller seals them."""
-    before = {}
+    before: dict[str, str] = {}
     for number, run in enumerate(RUNS, start=1):
         folder = journal / run
         folder.mkdir(parents=True)
