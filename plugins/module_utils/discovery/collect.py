@@ -44,6 +44,7 @@ LOGS = (
     "/var/log/mysql/*.log",
     "/var/log/postgresql/*.log",
 )
+_OCTAL = re.compile(r"\\([0-3][0-7]{2})")
 MAX_CONFIGURATION = 512 * 1024
 MAX_NAMES = 500
 
@@ -92,16 +93,22 @@ def operating_system() -> dict[str, str]:
 
 def mounts() -> list[str]:
     """Mount points of file systems that are backed by a device or a server, from /proc/self/mounts."""
-    points = []
     try:
         with open("/proc/self/mounts", encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                source, point = line.split()[:2]
-                if source.startswith("/") or ":" in source:
-                    points.append(clean(point.replace("\\040", " ")))
+            return mount_points(stream)
     except OSError:
         return []
-    return sorted(set(points))[:MAX_NAMES]
+
+
+def mount_points(lines: Iterable[str]) -> list[str]:
+    """The mount points of fstab(5) lines whose source is a device or a server; ``\\040`` and the like are read."""
+    points = set()
+    for line in lines:
+        source, _space, rest = line.partition(" ")
+        point = rest.partition(" ")[0]
+        if point and (source.startswith("/") or ":" in source):
+            points.add(clean(_OCTAL.sub(lambda match: chr(int(match[1], 8)), point)))
+    return sorted(points)[:MAX_NAMES]
 
 
 def running_units() -> list[str]:
@@ -136,7 +143,11 @@ def databases(
     ports = sorted(
         {entry.port for entry in tcp if entry.process in names or (not entry.process and entry.port == port)}
     )
-    return [*found, *({"port": number} for number in ports)]
+    # A server answers on both: by its number where the socket's name tells it, else where there is one of each.
+    known = {int(path.rpartition(".")[2]) for path in paths if path.rpartition(".")[2].isdigit()}
+    if paths and not known and len(ports) == 1:
+        known = set(ports)
+    return [*found, *({"port": number} for number in ports if number not in known)]
 
 
 def docker() -> dict[str, Any]:
