@@ -53,7 +53,7 @@ def test_two_runs_at_once_do_not_mix(site):
         subprocess.Popen(
             command, cwd=site.folder, env=site.surroundings(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        for _ in range(2)
+        for _round in range(2)
     ]
     assert [process.wait() for process in running] == [0, 0]
     assert len(site.runs()) == 2
@@ -148,7 +148,7 @@ def test_hostile_evidence_and_a_line_of_megabytes_stay_text_in_the_report(site):
     path = site.folder / "raw.json"
     path.write_text(json.dumps(raw))
     outcome = site.tasks(
-        check("hostile", raw="{{ lookup('ansible.builtin.file', '" + str(path) + "') }}"),
+        check("hostile", raw_from=str(path)),
         task("report", REPORT) | {"run_once": True},
     )
     pages = [page for page in (site.folder / "reports").rglob("*") if page.suffix in (".html", ".md", ".json", ".xml")]

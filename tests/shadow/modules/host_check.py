@@ -35,6 +35,10 @@ def look(context: Context) -> Result:
     if params["raw"] is not None:
         sys.stdout.write(params["raw"])
         sys.exit(0)
+    if params["raw_from"]:
+        with open(params["raw_from"], encoding="utf-8") as stream:
+            sys.stdout.write(stream.read())
+        sys.exit(0)
     if params["fail"]:
         raise MaintenanceError(params["fail"])
     result = Result(metrics=[Metric("host.memory", "memory", params["value"], "%")])
@@ -56,6 +60,7 @@ if __name__ == "__main__":
             "value": {"type": "float", "default": 0},
             "item": {"type": "str", "default": "memory"},
             "raw": {"type": "str"},
+            "raw_from": {"type": "path"},
             "fail": {"type": "str"},
             "log": {"type": "path"},
             "mark": {"type": "path"},

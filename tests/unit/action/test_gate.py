@@ -92,7 +92,7 @@ def test_run_json_says_who_ran_what_from_where(site):
 
 def test_all_workers_of_a_run_share_its_id_and_the_next_run_has_another(site):
     site.hosts = {f"host{number}": {} for number in range(6)}
-    for _ in range(2):
+    for _round in range(2):
         outcome = site.tasks(check("first"), check("second"), strategy="free", arguments=["--forks", "6"])
         assert outcome.returncode == 0
     assert len(site.runs()) == 2
@@ -306,7 +306,7 @@ def test_hostile_text_is_never_templated_and_reaches_journal_and_console_clean(s
     script.write_text(json.dumps(raw))
     site.environment |= {"ANSIBLE_STDOUT_CALLBACK": "fleetcare.maintenance.console", "COLUMNS": "120"}
     outcome = site.tasks(
-        check("hostile", raw="{{ lookup('ansible.builtin.file', '" + str(script) + "') }}") | {"register": "hostile"},
+        check("hostile", raw_from=str(script)) | {"register": "hostile"},
         task("shown", DEBUG, {"msg": "{{ hostile.findings[0].summary }}"}),
     )
     assert outcome.returncode == 0, outcome.stdout[-2000:]
@@ -390,7 +390,7 @@ def test_two_inventory_names_of_one_machine_keep_their_own_memory(site):
     site.hosts = {"one": {}, "two": {}}
     log = site.folder / "log"
     log.write_text("line\n")
-    for _ in range(2):
+    for _round in range(2):
         outcome = site.tasks(check(log=str(log)))
     assert [findings(outcome.results("look", host)[0])["host.lines"].get("evidence") for host in site.hosts] == [
         None,

@@ -112,7 +112,7 @@ def test_on_a_narrow_screen_the_sentence_goes_under_its_check(screen, monkeypatc
 def test_ten_thousand_findings_take_a_bounded_room_and_the_worst_stay(screen):
     callback, printed = screen
     many = {"findings": [finding("info", f"number {number}") for number in range(100)]}
-    for _ in range(100):
+    for _round in range(100):
         callback.v2_runner_on_ok(result(many))
     callback.v2_runner_on_ok(result({"findings": [finding("critical", "the one")]}))
     assert len(callback._rows) == 40
@@ -132,7 +132,7 @@ def test_deeds_are_told_and_bounded(screen):
     callback.v2_runner_on_ok(result(planned))
     waiting = {"findings": [finding("skipped", "service_recover did not run: later opens", "maintenance.window")]}
     callback.v2_runner_on_skipped(result(waiting))
-    for _ in range(200):
+    for _round in range(200):
         callback.v2_runner_on_ok(result(applied))
     callback.v2_playbook_on_stats(stats())
     assert printed[:6] == [

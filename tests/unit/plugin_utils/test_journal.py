@@ -73,7 +73,7 @@ def test_a_host_without_records_has_no_last_one(folder):
 def test_processes_that_write_at_once_make_one_whole_chain(folder):
     """Eight on one file and four on files of their own; none loses a line."""
     in_processes(
-        *[(write, folder, RUN, "shared", 40) for _ in range(8)],
+        *[(write, folder, RUN, "shared", 40) for _process in range(8)],
         *[(write, folder, RUN, f"own{number}", 40) for number in range(4)],
     )
     assert len(list(journal.read_host(folder, RUN, "shared"))) == 320
