@@ -116,7 +116,7 @@ status:
   type: str
   sample: skipped
 findings:
-  description: What the action plugin has to say, such as that the host did not answer. The module itself judges nothing.
+  description: What the action plugin has to say, such as that the host did not answer; the module judges nothing.
   returned: always
   type: list
   elements: dict

@@ -34,7 +34,7 @@ Key = tuple[str, str]
 
 def line(raw: object, *, limit: int = MAX_LINE) -> str:
     """One safe line of whatever stood in the record; text that is plain already costs nothing."""
-    if type(raw) is str and len(raw) <= limit and raw.isprintable():
+    if isinstance(raw, str) and len(raw) <= limit and raw.isprintable():
         return raw
     return "" if raw is None else clean(raw, limit=limit)
 

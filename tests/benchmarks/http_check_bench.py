@@ -139,7 +139,7 @@ def ask_with_our_task(urls: list[str], directory: Path) -> None:
 def cost(ask: Callable[[list[str], Path], None], urls: list[str], *, rounds: int) -> Cost:
     """Medians over ``rounds`` after one that is thrown away."""
     seen = []
-    for _ in range(rounds + 1):
+    for _round in range(rounds + 1):
         with tempfile.TemporaryDirectory() as directory:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             started = time.monotonic()

@@ -124,7 +124,9 @@ def _listen(targets: Sequence[Target], world: World, clock: Clock) -> dict[Probe
     heard: dict[Probe, list[Outcome]] = {}
     asking = _asking(targets)
     for number in range(max((failures for _timeout, failures in asking.values()), default=0)):
-        open_probes = [probe for probe, (_, failures) in asking.items() if not _settled(heard.get(probe, []), failures)]
+        open_probes = [
+            probe for probe, (_timeout, failures) in asking.items() if not _settled(heard.get(probe, []), failures)
+        ]
         if not open_probes:
             break
         if number:

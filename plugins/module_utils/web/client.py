@@ -122,7 +122,7 @@ async def exchange(url: Url, request: bytes, reader: ResponseReader, *, route: R
         protocol = _Exchange(reader, watch, loop)
         if url.scheme == "https":
             watch.enter("tls")
-            transport, _ = await loop.create_connection(
+            transport, _protocol = await loop.create_connection(
                 lambda: protocol,
                 sock=link,
                 ssl=route.context,
@@ -130,7 +130,7 @@ async def exchange(url: Url, request: bytes, reader: ResponseReader, *, route: R
                 ssl_handshake_timeout=route.handshake_seconds,
             )
         else:
-            transport, _ = await loop.create_connection(lambda: protocol, sock=link)
+            transport, _protocol = await loop.create_connection(lambda: protocol, sock=link)
         watch.enter("first_byte")
         cast(asyncio.WriteTransport, transport).write(request)
         await protocol.done

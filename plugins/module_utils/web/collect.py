@@ -144,7 +144,9 @@ async def _collect(
     queue = iter(probes)
     lag = [0.0]
     ticker = asyncio.ensure_future(_measure_lag(lag, monotonic))
-    workers = [asyncio.ensure_future(_work(queue, contexts, monotonic)) for _ in range(min(concurrency, len(probes)))]
+    workers = [
+        asyncio.ensure_future(_work(queue, contexts, monotonic)) for _worker in range(min(concurrency, len(probes)))
+    ]
     try:
         if workers:
             done, pending = await asyncio.wait(workers, timeout=budget_seconds, return_when=asyncio.FIRST_EXCEPTION)

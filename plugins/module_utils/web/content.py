@@ -81,8 +81,14 @@ def _as_is(raw: object, *, option: str) -> object:
     return raw
 
 
+def _worded(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'an array'} of {len(value)}"
+    return clean(json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else f'"{value}"', limit=PIECE)
+
+
 _CONDITIONS: Mapping[str, _Condition] = {
-    "equals": _Condition(_as_is, _same, lambda wanted: _worded(wanted)),
+    "equals": _Condition(_as_is, _same, _worded),
     "in": _Condition(
         sequence,
         lambda value, wanted: any(_same(value, one) for one in wanted),
@@ -143,12 +149,6 @@ def judge_json(document: Any, wanted: Sequence[JsonAssertion]) -> Iterator[str]:
                 condition = _CONDITIONS[name]
                 if not condition.holds(value, limit):
                     yield f"{path} is {_worded(value)}, not {condition.worded(limit)}"
-
-
-def _worded(value: Any) -> str:
-    if isinstance(value, (dict, list)):
-        return f"{'an object' if isinstance(value, dict) else 'an array'} of {len(value)}"
-    return clean(json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else f'"{value}"', limit=PIECE)
 
 
 def parse_json(body: bytes) -> Any:

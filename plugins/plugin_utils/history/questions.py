@@ -98,7 +98,7 @@ def points(
         .where(table.c.series_id.in_(ids), table.c.at >= since, table.c.at <= until)
         .order_by(table.c.series_id, table.c.at)
     )
-    return [(series_id, at, value) for series_id, at, value in rows]
+    return [tuple(row) for row in rows]
 
 
 def forget_numbers(connection: Connection, ids: Sequence[int], *, before: int) -> None:

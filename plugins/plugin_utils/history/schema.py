@@ -131,7 +131,7 @@ MIGRATIONS: Mapping[int, Migration] = {}
 
 
 def prepare(
-    connection: Connection, *, version: int = VERSION, migrations: Mapping[int, Migration] = MIGRATIONS
+    connection: Connection, *, version: int = VERSION, migrations: Mapping[int, Migration] | None = None
 ) -> None:
     """Create the tables, or bring older ones up to ``version``. Raises MaintenanceError for newer ones."""
     if not inspect(connection).has_table(about.name):
@@ -145,6 +145,6 @@ def prepare(
             remedy="Update the collection on this controller.",
         )
     for step in range(found, version):
-        migrations[step](connection)
+        (MIGRATIONS if migrations is None else migrations)[step](connection)
     if found != version:
         connection.execute(update(about).where(about.c.name == "schema").values(value=str(version)))

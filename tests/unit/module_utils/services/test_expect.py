@@ -115,7 +115,9 @@ def test_a_process_fits_by_name_pattern_and_user():
         ({"pattern": "serve", "user": "0"}, True),
         ({"pattern": "serve", "user": "www-data"}, False),
     ]
-    assert [parse({"processes": [raw]}).processes[0].fits(process) for raw, _ in fits] == [right for _, right in fits]
+    assert [parse({"processes": [raw]}).processes[0].fits(process) for raw, _right in fits] == [
+        right for _raw, right in fits
+    ]
 
 
 def test_owners_fit_by_name_or_glob():

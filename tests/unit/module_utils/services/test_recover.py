@@ -223,7 +223,7 @@ def test_the_pause_after_a_restart(attempt):
 def test_the_budget_of_the_day(attempt):
     clock = Frozen()
     world = hanging(cures=False)
-    for _ in range(3):
+    for _round in range(3):
         attempt(world, clock=clock)
         clock.waited += 700
     result = attempt(world, clock=clock)

@@ -124,6 +124,11 @@ def flood(exchange: Exchange, begin: bytes, piece: bytes) -> None:
         exchange.send(piece)
 
 
+def _reset(exchange: Exchange) -> None:
+    exchange.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    exchange.link.close()
+
+
 HOSTILE: dict[str, tuple[Callable[[Exchange], None], str, str]] = {
     "silent": (lambda exchange: exchange.hang(), "timeout", "the wait for the first byte"),
     "slow head": (lambda exchange: drip(exchange, b"HTTP/1.1 200 OK\r\n", b"a"), "timeout", "the transfer"),
@@ -145,13 +150,8 @@ HOSTILE: dict[str, tuple[Callable[[Exchange], None], str, str]] = {
     ),
     "endless chunks": (lambda exchange: flood(exchange, CHUNKED, b"1\r\na\r\n" * 999), "protocol", "more framing"),
     "endless trailers": (lambda exchange: flood(exchange, CHUNKED + b"0\r\n", b"X: y\r\n" * 99), "protocol", "trailer"),
-    "reset": (lambda exchange: _reset(exchange), "reset", "dropped"),
+    "reset": (_reset, "reset", "dropped"),
 }
-
-
-def _reset(exchange: Exchange) -> None:
-    exchange.link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-    exchange.link.close()
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -37,8 +37,8 @@ class Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.open, self.elements, self.text = [], [], []
 
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
 
