@@ -46,6 +46,7 @@ def _start(question: str, ask: Callable[[str], list[int]]) -> tuple[int, int]:
         return pid, reader
     try:
         os.close(reader)
+        _let_go_of_output()
         try:
             document: dict[str, object] = {"answer": ask(question)}
         except OSError as error:
@@ -53,6 +54,13 @@ def _start(question: str, ask: Callable[[str], list[int]]) -> tuple[int, int]:
         os.write(writer, json.dumps(document).encode())
     finally:
         os._exit(0)
+
+
+def _let_go_of_output() -> None:
+    """A child that hangs must not hold our output open: the connection waits until the last writer has closed it."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nothing, descriptor)
 
 
 def _finish(pid: int, pipe: int, *, seconds: float) -> list[int] | OSError | None:

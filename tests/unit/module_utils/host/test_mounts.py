@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 
 import pytest
@@ -147,6 +148,14 @@ def test_a_dead_server_neither_hangs_nor_hides_the_others():
     assert answers["/other"] == [6]
     assert answers["/"] == [1]
     assert answers["/stale"].errno == errno.ESTALE
+
+
+def where_output_goes(_point):
+    return [int(os.readlink(f"/proc/self/fd/{number}") == os.devnull) for number in range(3)]
+
+
+def test_a_child_that_hangs_does_not_hold_the_modules_output_open():
+    assert bounded({"/nfs": True}, where_output_goes, timeout=10) == {"/nfs": [1, 1, 1]}
 
 
 def test_this_machine_has_a_root_with_space():
