@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import (
     counters,
     links,
@@ -151,6 +152,6 @@ def _oom_messages(snapshot: Snapshot, memory: Mapping[str, Any]) -> tuple[str, .
         since = f"@{int(before.at.timestamp())}"
         argv = ["journalctl", "-k", "-q", "--no-pager", "-o", "cat", "--since", since, "-n", "10000"]
         lines = command.run(argv, timeout=5.0).lines()
-    except (Absent, command.CommandMissing, command.CommandTimeout):
+    except MaintenanceError:
         return ()
     return tuple(line for line in lines if "Killed process" in line)[-_MESSAGES:]

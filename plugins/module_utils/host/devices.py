@@ -22,6 +22,8 @@ _ERRORS = {
     "tx_collisions": "collisions",
 }  # fmt: skip
 _DROPS = {"rx_dropped": "dropped on receipt", "tx_dropped": "dropped on sending"}
+#: The first of each is to count what the others tell apart (struct rtnl_link_stats64); some drivers leave that out.
+_SUMS = (("rx_errors", ("rx_fifo", "rx_frame")), ("tx_errors", ("tx_fifo", "tx_carrier")))
 
 
 def disk_io(view: View) -> Iterator[Answer]:
@@ -36,8 +38,12 @@ def disk_io(view: View) -> Iterator[Answer]:
         hangs = rate.await_ms is None and rate.in_flight > 0
         if hangs:
             note += f"; no request ended, {rate.in_flight} waiting"
-        waited = seconds * 1000.0 if hangs else rate.await_ms or 0.0
-        yield from view.measure("host.disk_io", name, waited, f"time a request to {name} took", note=note)
+        waited = seconds * 1000.0 if hangs else rate.await_ms
+        if waited is None:
+            idle = f"{name} was idle: no request in {quantity(seconds, 's')}, so nobody waited"
+            yield view.state("host.disk_io", name, "ok", idle)
+        else:
+            yield from view.measure("host.disk_io", name, waited, f"time a request to {name} took", note=note)
         for metric, value, unit in (
             ("busy", rate.busy_percent, "%"),
             ("queue", rate.queue, ""),
@@ -68,7 +74,7 @@ def _troubles(view: View, check: str, fields: Mapping[str, str], phrase: str) ->
         then = Recalled(past, before.at, before.same_boot)
         grew = {field: then.grown(field, figures[field]) or 0 for field in fields}
         packets = sum(then.grown(field, figures[field]) or 0 for field in ("rx_packets", "tx_packets"))
-        troubles = sum(grew.values())
+        troubles = _together(grew)
         yield from view.measure(
             check,
             name,
@@ -77,6 +83,15 @@ def _troubles(view: View, check: str, fields: Mapping[str, str], phrase: str) ->
             note=f"{troubles} of {counted(packets, 'packet')}",
             evidence=[f"{fields[field]}: {amount}" for field, amount in grew.items() if amount],
         )
+
+
+def _together(grew: Mapping[str, int]) -> int:
+    """How many packets had trouble; one that stands both in a sum and in one of its parts counts once."""
+    rest = dict(grew)
+    amount = 0
+    for whole, parts in _SUMS:
+        amount += max(rest.pop(whole, 0), sum(rest.pop(part, 0) for part in parts))
+    return amount + sum(rest.values())
 
 
 def network_traffic(view: View) -> Iterator[Answer]:

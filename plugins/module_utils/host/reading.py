@@ -44,8 +44,12 @@ def attempt(collector: Callable[[], T]) -> T | Absent:
         return absent
     except PermissionError as error:
         return Absent(f"{error.filename}: permission denied", remedy="Run the check with become.")
+    except MaintenanceError as error:
+        # A program that the kernel did not start: on a host without a free process number the rest still counts.
+        return Absent(str(error), status="unknown")
     except OSError as error:
-        return Absent(f"{error.filename}: {error.strerror}", status="unknown")
+        place = f"{error.filename}: " if error.filename else ""
+        return Absent(f"{place}{error.strerror or error}", status="unknown")
 
 
 def content(path: str, *, limit: int = MAX_FILE) -> str:

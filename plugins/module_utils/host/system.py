@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
     Absent,
     content,
@@ -27,6 +28,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading
 
 _STA_UNSYNC = 0x40
 _STA_NANO = 0x2000
+#: Those who let the kernel work the offset off, and so leave it where adjtimex shows it; for others it shows 0.
+_TELLS_KERNEL = ("systemd-timesyncd", "ntpd")
 _VERSION_PARTS = re.compile(r"\d+|[a-z]+")
 _LEADING_FIGURES = re.compile(r"^[\d.+~-]+")
 # el9_3, fc40, deb12u1, amzn2023: a newer minor release of the distribution is no other kind of kernel.
@@ -44,10 +47,13 @@ class Boot:
 
 @dataclass(frozen=True)
 class ClockState:
-    """The kernel clock: whether somebody disciplines it, how far it is off, and how sure that is, in seconds."""
+    """The kernel clock: whether somebody disciplines it, how far it is off, and how sure that is, in seconds.
+
+    ``offset`` is None where the one who keeps the time tells nobody.
+    """
 
     synchronised: bool
-    offset: float
+    offset: float | None
     maximum_error: float
     daemon: str = ""
 
@@ -145,13 +151,9 @@ def collect_clock(names: Iterable[str]) -> ClockState:
     if library.adjtimex(ctypes.byref(timex)) < 0:
         raise Absent(f"the kernel does not tell about its clock: {os.strerror(ctypes.get_errno())}")
     daemon = time_daemon(names)
-    offset = timex.offset / (1e9 if timex.status & _STA_NANO else 1e6)
-    if daemon == "chronyd":
-        own = _chrony_offset()
-        offset = offset if own is None else own
     return ClockState(
         synchronised=not timex.status & _STA_UNSYNC,
-        offset=offset,
+        offset=_offset(daemon, timex.offset / (1e9 if timex.status & _STA_NANO else 1e6)),
         maximum_error=timex.maxerror / 1e6,
         daemon=daemon,
     )
@@ -165,10 +167,17 @@ def time_daemon(names: Iterable[str]) -> str:
     return next((known[name] for name in names if name in known), "")
 
 
+def _offset(daemon: str, told: float) -> float | None:
+    """How far the clock is off by whoever knows it; ``told`` is what the kernel shows."""
+    if daemon == "chronyd":
+        return _chrony_offset()
+    return told if daemon in _TELLS_KERNEL else None
+
+
 def _chrony_offset() -> float | None:
     try:
         done = command.run(["chronyc", "-n", "-c", "tracking"], timeout=5.0)
-    except (command.CommandMissing, command.CommandTimeout):
+    except MaintenanceError:
         return None
     return parse_chrony(done.stdout) if done.rc == 0 else None
 

@@ -142,13 +142,14 @@ def time_offset(view: View) -> Iterator[Answer]:
     state = given(view.host.clock)
     if not state.synchronised:
         raise Absent("the clock is not kept in time, so nobody knows how far it is off")
-    yield from view.measure(
-        "host.time_offset",
-        "clock",
-        abs(state.offset),
-        "the clock is off by",
-        note=f"at most by {quantity(state.maximum_error, 's')} as the kernel sees it",
-    )
+    at_most = f"at most by {quantity(state.maximum_error, 's')} as the kernel sees it"
+    if state.offset is None:
+        keeper = state.daemon or "whoever keeps it in time"
+        remedy = "Let chronyc answer on this host." if keeper == "chronyd" else ""
+        reason = f"{keeper} does not tell how far the clock is off; {at_most}"
+        yield view.state("host.time_offset", "clock", "skipped", reason, remedy=remedy)
+    else:
+        yield from view.measure("host.time_offset", "clock", abs(state.offset), "the clock is off by", note=at_most)
     yield Metric("host.time_error", "clock", state.maximum_error, "s")
 
 

@@ -30,9 +30,13 @@ def test_a_disk_that_answers_nothing_has_waited_for_the_whole_sample(ask_one, he
     assert "no request ended, 4 waiting" in finding.summary
 
 
-def test_an_idle_disk_is_fine(ask_one, metrics_of, healthy):
-    assert ask_one(healthy, "disk_io").status == "ok"
-    assert metrics_of(healthy, "disk_io")["host.disk_io_busy", "vda"] == 0
+def test_an_idle_disk_is_fine_and_has_no_waiting_time(ask_one, metrics_of, healthy):
+    finding = ask_one(healthy, "disk_io")
+    assert (finding.status, finding.value) == ("ok", None)
+    assert "idle" in finding.summary
+    metrics = metrics_of(healthy, "disk_io")
+    assert metrics["host.disk_io_busy", "vda"] == 0
+    assert ("host.disk_io", "vda") not in metrics
 
 
 def test_a_container_without_disks_is_skipped(ask_one, healthy, make):
@@ -66,6 +70,24 @@ def test_errors_and_drops_are_two_questions(ask, remembered, healthy, later, mak
     errors, drops = ask(host, "network_errors", "network_drops", memory=remembered(healthy))
     assert (errors.status, errors.evidence) == ("critical", ("carrier losses: 600",))
     assert (drops.status, drops.evidence) == ("critical", ("dropped on receipt: 600",))
+
+
+@pytest.mark.parametrize(
+    ("figures", "amount"),
+    [
+        ({"rx_errors": 300, "rx_frame": 200, "rx_fifo": 100}, 300),
+        ({"rx_errors": 100, "rx_frame": 100, "rx_fifo": 200}, 300),
+        ({"tx_errors": 300, "tx_carrier": 300}, 300),
+        ({"rx_errors": 100, "tx_errors": 100, "tx_collisions": 100}, 300),
+    ],
+)
+def test_a_packet_that_stands_in_two_counters_is_counted_once(
+    ask_one, remembered, healthy, later, make, figures, amount
+):
+    host = later(sample=traffic(make, rx_packets=100_000, **figures))
+    finding = ask_one(host, "network_errors", memory=remembered(healthy))
+    assert f"{amount} of 100000 packets" in finding.summary
+    assert finding.value == amount / 1000
 
 
 @pytest.mark.parametrize("boot", ["boot-one", "boot-two"])

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import system
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, attempt
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import (
     Needrestart,
     flavour,
@@ -73,6 +74,15 @@ def test_needrestart_in_batch_mode():
     assert parse_needrestart("NEEDRESTART-VER: 3.11\n") == Needrestart(0, 0, ())
 
 
+def test_a_program_that_cannot_be_started_costs_one_answer_and_not_all():
+    def no_process():
+        raise MaintenanceError("The program cannot be started: no process number is free.")
+
+    reading = attempt(no_process)
+    assert isinstance(reading, Absent)
+    assert (reading.status, reading.message) == ("unknown", "The program cannot be started: no process number is free.")
+
+
 def test_needrestart_tells_only_root(monkeypatch):
     monkeypatch.setattr(system.os, "geteuid", lambda: 1000)
     with pytest.raises(Absent, match="only tells root"):
@@ -96,6 +106,30 @@ def test_thin_pools_as_the_device_mapper_prints_them():
 )
 def test_chronys_own_offset(text, offset):
     assert parse_chrony(text) == offset
+
+
+@pytest.mark.parametrize(
+    ("daemon", "own", "offset"),
+    [
+        ("systemd-timesyncd", 7.0, 0.25),
+        ("ntpd", 7.0, 0.25),
+        ("chronyd", 7.0, 7.0),
+        ("chronyd", None, None),
+        ("ptp4l", 7.0, None),
+        ("", 7.0, None),
+    ],
+)
+def test_the_offset_is_taken_only_from_whoever_knows_it(monkeypatch, daemon, own, offset):
+    monkeypatch.setattr(system, "_chrony_offset", lambda: own)
+    assert system._offset(daemon, 0.25) == offset
+
+
+def test_a_chronyc_that_cannot_be_started_tells_nothing(monkeypatch):
+    def no_process(*_argv, **_limits):
+        raise MaintenanceError("The program cannot be started: no process number is free.")
+
+    monkeypatch.setattr(system.command, "run", no_process)
+    assert system._chrony_offset() is None
 
 
 def test_the_time_daemon_is_known_by_its_cut_name():

@@ -65,6 +65,15 @@ def test_in_a_container_the_clock_is_the_machines(ask_one, healthy):
     assert ask_one(host, "time_sync").remedy == "Bring the clock of the container's machine in time."
 
 
+def test_an_offset_that_nobody_tells_is_not_taken_for_none(ask_one, metrics_of, healthy):
+    host = replace(healthy, clock=ClockState(synchronised=True, offset=None, maximum_error=0.5, daemon="chronyd"))
+    finding = ask_one(host, "time_offset")
+    assert (finding.status, finding.value) == ("skipped", None)
+    assert "chronyd does not tell" in finding.summary
+    assert "chronyc" in finding.remedy
+    assert metrics_of(host, "time_offset")["host.time_error", "clock"] == 0.5
+
+
 @pytest.mark.parametrize(("offset", "status"), [(0.05, "ok"), (-0.2, "warning"), (1.5, "critical")])
 def test_an_offset_counts_in_both_directions(ask_one, healthy, offset, status):
     host = replace(healthy, clock=ClockState(synchronised=True, offset=offset, maximum_error=0.1))
