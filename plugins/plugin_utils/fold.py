@@ -128,7 +128,7 @@ class HostView:
 
 
 def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
-    """The view of a host; of two answers to one question the later stands."""
+    """The view of a host; of two answers to one question the later record's stands, within a record the worse."""
     view = HostView(host=line(host))
     entries: dict[Key, Entry] = {}
     try:
@@ -169,12 +169,14 @@ def _order(entry: Entry) -> tuple[int, str, str]:
 
 def _absorb(view: HostView, entries: dict[Key, Entry], record: Mapping[str, Any]) -> None:
     module = line(record.get("module"))
+    own: dict[Key, Entry] = {}
     for raw in _mappings(record.get("findings")):
-        if len(entries) >= MAX_FINDINGS:
+        if len(entries) + len(own) >= MAX_FINDINGS:
             view.faults.append(f"more than {MAX_FINDINGS} findings; the rest was left out")
             break
         entry = _entry(raw, module)
-        entries[entry.key] = entry
+        own[entry.key] = min(entry, own.get(entry.key, entry), key=_order)
+    entries.update(own)
     for raw in _mappings(record.get("metrics")):
         value = _number(raw.get("value"))
         if value is not None:

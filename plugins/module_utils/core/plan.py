@@ -17,6 +17,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 
 
+class NotNeeded(MaintenanceError):
+    """What a step was planned for has gone by itself before its turn came; says how it is now."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One change that would be made: ``estimate`` is what it costs or wins, with units in the keys."""
@@ -59,7 +63,7 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
 
     ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
     tried. Any other error is a fault of ours: it is reported with what was done before it, and the rest is ``left``.
-    Steps that the deadline cut off are ``left`` too, with the reason.
+    Steps that the deadline cut off, and those that are no longer needed, are ``left`` too, with the reason.
     """
     outcome = Execution()
     fault = ""
@@ -73,6 +77,9 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
         started = deadline.clock.monotonic()
         try:
             effect = act(step)
+        except NotNeeded as error:
+            outcome.left.append(kept(step.target, f"{step.action} was planned, but {error}"))
+            continue
         except MaintenanceError as error:
             outcome.failed.append(_failed(step, str(error)))
             continue

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, Step
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, NotNeeded, Step
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import evidence, probes, systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.probes import Outcome, Probe
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit
@@ -42,7 +44,11 @@ class World:
 
 @dataclass
 class Doer:
-    """Does one step at a time; ``papers`` are the evidence by unit, ``files`` where it was written."""
+    """Does one step at a time; ``papers`` are the evidence by unit, ``files`` where it was written.
+
+    ``listened`` is the monotonic time at which the probes had been heard; ``recovered`` are the answers of units that
+    came back by themselves before their turn.
+    """
 
     world: World
     clock: Clock
@@ -51,21 +57,40 @@ class Doer:
     targets: Mapping[str, Target]
     units: Mapping[str, Unit]
     papers: Mapping[str, list[str]]
+    listened: float
+    recovered: dict[str, Outcome] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, step: Step) -> Effect:
         """Restart one unit and prove that it answers. Raises MaintenanceError where it does not."""
         target, unit = self.targets[step.target], self.units[step.target]
+        self._still_down(target)
         self._save(target.unit)
         # On the disk before the deed: a run that is killed in between has spent its restart.
-        self.ledger.charge(target.unit, now=self.clock.now())
+        self.ledger.charge(unit.name, now=self.clock.now())
         self.world.act(target.action, target.unit, timeout=job_seconds(unit))
         outcome = prove(target, self.world, self.clock)
-        after = next((one for one in self.world.show([target.unit]) if one.answers_to_exactly(target.unit)), unit)
         return Effect(
             before={"state": unit.state(), "main_pid": unit.main_pid, "probe": step.reason},
-            after={"state": after.state(), "main_pid": after.main_pid, "probe": outcome.said},
+            after={**self._state(target.unit), "probe": outcome.said},
         )
+
+    def _still_down(self, target: Target) -> None:
+        """Ask again where the restarts before this one took their time. Raises NotNeeded."""
+        if self.clock.monotonic() - self.listened <= target.interval:
+            return
+        outcome = self.world.ask(target.probe, timeout=target.timeout)
+        if outcome.good:
+            self.recovered[target.unit] = outcome
+            raise NotNeeded(f"it answers again by itself: {outcome.said}")
+
+    def _state(self, name: str) -> dict[str, Any]:
+        """State and main process; a manager that does not tell takes nothing from a restart that was proven."""
+        try:
+            unit = next((one for one in self.world.show([name]) if one.answers_to_exactly(name)), None)
+        except MaintenanceError as error:
+            return {"state": f"not known: {clean(error)}"}
+        return {"state": unit.state(), "main_pid": unit.main_pid} if unit else {"state": "not there"}
 
     def _save(self, unit: str) -> None:
         try:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -100,7 +100,7 @@ def parse(params: Mapping[str, Any]) -> Expected:
     allowed = params.get("ports_allowed")
     return Expected(
         units=tuple(_unit(raw, option=f"units[{at}]") for at, raw in enumerate(params.get("units") or [])),
-        processes=tuple(
+        processes=_distinct(
             _process(raw, option=f"processes[{at}]") for at, raw in enumerate(params.get("processes") or [])
         ),
         ports=tuple(_port(raw, option=f"ports[{at}]") for at, raw in enumerate(params.get("ports") or [])),
@@ -154,8 +154,23 @@ def _process(raw: Mapping[str, Any], *, option: str) -> ProcessWanted:
     except re.error as error:
         raise OptionError(f"{option}.pattern", pattern, f"a regular expression ({error})") from None
     return ProcessWanted(
-        label=name or pattern, name=name, pattern=compiled, user=str(raw.get("user") or ""), least=least, most=most
+        label=f"{name} {pattern}".strip(),
+        name=name,
+        pattern=compiled,
+        user=str(raw.get("user") or ""),
+        least=least,
+        most=most,
     )
+
+
+def _distinct(wanted: Iterable[ProcessWanted]) -> tuple[ProcessWanted, ...]:
+    """Labels must tell findings apart: the second of a name gets a number."""
+    seen: dict[str, int] = {}
+    found = []
+    for one in wanted:
+        count = seen[one.label] = seen.get(one.label, 0) + 1
+        found.append(one if count == 1 else replace(one, label=f"{one.label} ({count})"))
+    return tuple(found)
 
 
 def _port(raw: Mapping[str, Any], *, option: str) -> PortWanted:

@@ -44,6 +44,11 @@ class Situation:
         unit = self.units.get(name)
         return unit if unit is not None and unit.exists else None
 
+    def account(self, target: Target) -> str:
+        """The name under which restarts are counted: the unit's own, whatever alias it is looked after by."""
+        unit = self.unit(target.unit)
+        return unit.name if unit else target.unit
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -93,7 +98,7 @@ def _decide(target: Target, situation: Situation) -> Decision:
 
 
 def _step(target: Target, situation: Situation, *, failed: int, said: str) -> Step:
-    before = ledger.spent(situation.deeds, target.unit, now=situation.now, window=DAY)
+    before = ledger.spent(situation.deeds, situation.account(target), now=situation.now, window=DAY)
     return Step(
         action=target.action,
         target=target.unit,
@@ -153,7 +158,7 @@ def _uncounted(target: Target, situation: Situation) -> Refusal | None:
 
 
 def _budget_spent(target: Target, situation: Situation) -> Refusal | None:
-    spent = ledger.spent(situation.deeds, target.unit, now=situation.now, window=DAY)
+    spent = ledger.spent(situation.deeds, situation.account(target), now=situation.now, window=DAY)
     if spent < target.restarts_per_day:
         return None
     reason = f"{counted(spent, 'restart')} in the last 24 h, and restarts_per_day is {target.restarts_per_day}"
@@ -162,7 +167,7 @@ def _budget_spent(target: Target, situation: Situation) -> Refusal | None:
 
 def _cooling_down(target: Target, situation: Situation) -> Refusal | None:
     unit = situation.unit(target.unit)
-    latest = ledger.last(situation.deeds, target.unit, now=situation.now)
+    latest = ledger.last(situation.deeds, situation.account(target), now=situation.now)
     if latest is not None and (ago := (situation.now - latest).total_seconds()) < target.cooldown:
         said = f"it was restarted {duration(max(0, round(ago)))} ago"
     elif (

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import processes, systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.expect import ProcessWanted
@@ -224,10 +225,8 @@ def _ask_command(probe: CommandProbe, timeout: float) -> Outcome:
         done = command.run(probe.argv, timeout=timeout)
     except command.CommandTimeout as error:
         return Outcome("bad", str(error))
-    except command.CommandMissing as error:
+    except MaintenanceError as error:
         return Outcome("blind", str(error))
-    except OSError as error:
-        return Outcome("blind", f"{probe.label} cannot be run ({_worded(error)})")
     if done.rc == 0:
         return Outcome("good", "exit status 0")
     return Outcome("bad", f"exit status {done.rc}: {done.first_error()}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Busy, Ledger
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, execute, kept
@@ -66,6 +66,7 @@ def _with(context: Context, targets: Sequence[Target], world: World, ledger: Led
     names = [target.unit for target in targets]
     try:
         known = _by_name(world.show(names), names) if names else {}
+        _refuse_twins(known)
         present = [target for target in targets if target.unit in known and known[target.unit].exists]
         heard = _listen(present, world, context.clock)
         # What the probes took may have been long enough for somebody to restart a unit by hand.
@@ -88,6 +89,7 @@ def _with(context: Context, targets: Sequence[Target], world: World, ledger: Led
         targets={target.unit: target for target in targets},
         units=situation.units,
         papers=papers,
+        listened=situation.monotonic,
     )
     execution = None if context.check_mode else execute(plan, doer, deadline=context.deadline)
     followed = _look_again(decisions, execution, doer)
@@ -113,6 +115,14 @@ def _with(context: Context, targets: Sequence[Target], world: World, ledger: Led
 
 def _by_name(units: Sequence[Unit], names: Sequence[str]) -> dict[str, Unit]:
     return {name: unit for name in names for unit in units if unit.answers_to_exactly(name)}
+
+
+def _refuse_twins(units: Mapping[str, Unit]) -> None:
+    """Raises OptionError where two names mean one unit, which would be restarted twice."""
+    seen: dict[str, str] = {}
+    for name, unit in units.items():
+        if unit.exists and seen.setdefault(unit.name, name) != name:
+            raise OptionError("units", f"{seen[unit.name]}, {name}", f"each unit once: both are {unit.name}")
 
 
 def _listen(targets: Sequence[Target], world: World, clock: Clock) -> dict[Probe, list[Outcome]]:
@@ -196,10 +206,10 @@ def _is_root() -> bool:
 
 
 def _look_again(decisions: Sequence[Decision], execution: Execution | None, doer: Doer) -> dict[str, Outcome]:
-    """What units say now that were left alone for a dependency which has since been restarted."""
+    """What units say now that were left alone: they recovered, or what they depend on has since been restarted."""
     done = {entry["target"] for entry in execution.applied} if execution else set()
     restarted = {doer.targets[name].probe for name in doer.targets if name in done}
-    again: dict[str, Outcome] = {}
+    again: dict[str, Outcome] = dict(doer.recovered)
     for decision in decisions:
         if decision.refusal and decision.refusal.cause in restarted:
             try:

@@ -48,7 +48,7 @@ def recovery_finding(
     if decision.refusal:
         status, said = _left_alone(decision, followed)
         return CATALOGUE.stated(CHECK, unit, status, f"{down}{said}", evidence=evidence, remedy=remedy)
-    status, said = _came_of_it(decision, execution)
+    status, said = _came_of_it(decision, execution, followed)
     return CATALOGUE.stated(CHECK, unit, status, f"{down}{said}", evidence=evidence)
 
 
@@ -65,17 +65,20 @@ def _left_alone(decision: Decision, followed: Outcome | None) -> tuple[Status, s
     return "critical", f" and was left alone: {reason}; that was restarted, but it still does not answer"
 
 
-def _came_of_it(decision: Decision, execution: Execution | None) -> tuple[Status, str]:
+def _came_of_it(decision: Decision, execution: Execution | None, followed: Outcome | None) -> tuple[Status, str]:
     unit, past = decision.target.unit, _PAST[decision.target.action]
     if execution is None:
         return "critical", f" and would be {past}"
     done = next((entry for entry in execution.applied if entry["target"] == unit), None)
     if done:
         return "warning", f", was {past} and answers again after {done['seconds']:.1f} s: {done['after']['probe']}"
+    if followed is not None and followed.good:
+        return "warning", f", but answered again by itself before it was {past}: {followed.said}"
     failure = next((entry for entry in execution.failed if entry["target"] == unit), None)
     if failure:
         return "critical", f". {failure['error']}"
-    return "critical", f" and was not {past}: the window had closed"
+    left = next((entry["reason"] for entry in execution.left if entry["target"] == unit), "it was not its turn")
+    return "critical", f" and was not {past}: {left}"
 
 
 def dependency_findings(heard: Mapping[Probe, tuple[Sequence[Outcome], Sequence[str]]]) -> list[Finding]:

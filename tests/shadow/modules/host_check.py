@@ -30,7 +30,9 @@ def look(context: Context) -> Result:
         with open(params["mark"], "a", encoding="utf-8") as stream:
             stream.write(f"{params['value']}\n")
     if params["wait_for"]:
-        while not os.path.exists(params["wait_for"]):
+        # Bounded: a test that kills the controller leaves this module behind.
+        given_up = time.monotonic() + 120
+        while not os.path.exists(params["wait_for"]) and time.monotonic() < given_up:
             time.sleep(0.01)
     if params["raw"] is not None:
         sys.stdout.write(params["raw"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,13 @@ def test_later_answer_to_the_same_question_stands():
     seen = fold("a", [record(finding(status="critical")), record(finding(status="ok"), module="service_recover")])
     assert [(entry.status, entry.module) for entry in seen.entries] == [("ok", "service_recover")]
     assert seen.status == "ok"
+
+
+@pytest.mark.parametrize("statuses", [("critical", "ok"), ("ok", "critical")])
+def test_of_two_answers_in_one_record_the_worse_stands(statuses):
+    seen = fold("a", [record(*(finding(status=status) for status in statuses))])
+    assert [entry.status for entry in seen.entries] == ["critical"]
+    assert seen.status == "critical"
 
 
 def test_worst_stands_first_and_suppressed_does_not_alarm():
