@@ -77,7 +77,7 @@ class Doer:
 
     def _still_down(self, target: Target) -> None:
         """Ask again where the restarts before this one took their time. Raises NotNeeded."""
-        if self.clock.monotonic() - self.listened <= target.interval:
+        if self.clock.monotonic() - self.listened < target.interval:
             return
         outcome = self.world.ask(target.probe, timeout=target.timeout)
         if outcome.good:

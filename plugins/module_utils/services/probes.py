@@ -227,6 +227,8 @@ def _ask_command(probe: CommandProbe, timeout: float) -> Outcome:
         return Outcome("bad", str(error))
     except MaintenanceError as error:
         return Outcome("blind", str(error))
+    except OSError as error:
+        return Outcome("blind", f"{probe.label} cannot be run ({_worded(error)})")
     if done.rc == 0:
         return Outcome("good", "exit status 0")
     return Outcome("bad", f"exit status {done.rc}: {done.first_error()}")

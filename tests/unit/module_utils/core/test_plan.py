@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, Step, execute
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, NotNeeded, Step, execute
 
 START = datetime(2026, 3, 29, 2, tzinfo=timezone.utc)
 
@@ -76,6 +76,18 @@ def test_a_fault_of_ours_hides_nothing_that_was_done_and_stops_the_rest():
     assert outcome.left == [
         {"target": "c", "reason": "vacuum was planned, but a fault of the module (KeyError) stopped the run"}
     ]
+
+
+def test_a_step_that_is_no_longer_needed_is_left_and_neither_done_nor_failed():
+    def act(done):
+        if done.target == "a":
+            raise NotNeeded("it is clean by now")
+        return fine(done)
+
+    outcome = run(["a", "b"], act)
+    assert [entry["target"] for entry in outcome.applied] == ["b"]
+    assert outcome.failed == []
+    assert outcome.left == [{"target": "a", "reason": "vacuum was planned, but it is clean by now"}]
 
 
 def test_steps_behind_the_deadline_are_left_with_the_reason():

@@ -104,6 +104,12 @@ def test_a_port_covers_itself_alone(wanted, there):
     assert port.covers(listener(there)) is (wanted == there)
 
 
+def test_processes_of_one_name_are_told_apart():
+    entries = [{"name": "node", "pattern": "api"}, {"name": "node", "pattern": "mail"}, {"name": "node"}]
+    wanted = parse({"processes": [*entries, {"name": "node", "user": "www-data"}]}).processes
+    assert [one.label for one in wanted] == ["node api", "node mail", "node", "node (2)"]
+
+
 def test_a_process_fits_by_name_pattern_and_user():
     process = Process(7, 1, "a-very-long-nam", "/opt/a-very-long-name --serve", "S", 0)
     fits = [

@@ -180,6 +180,15 @@ def test_a_command(argv, verdict):
     assert "hunter2" not in outcome.said
 
 
+def test_a_command_that_the_kernel_does_not_start_is_no_reason_to_restart(tmp_path):
+    program = tmp_path / "probe"
+    program.write_text("no program at all")
+    program.chmod(0o755)
+    outcome = probes.ask(parse_probe({"command": [str(program)]}, option="probe"), timeout=5)
+    assert outcome.verdict == "blind"
+    assert "cannot be started" in outcome.said
+
+
 def test_a_process():
     own = parse_probe({"process": "no such process, ever"}, option="probe")
     assert isinstance(own, ProcessProbe)

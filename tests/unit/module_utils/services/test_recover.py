@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import plan, recover
@@ -189,6 +190,66 @@ def test_a_restart_that_does_not_help_is_a_failure_and_is_charged(attempt):
     (failure,) = result["failures"]
     assert "did not succeed 2 times in a row within 10 s; it said last: no answer" in failure["error"]
     assert len(attempt.ledger.read()["app.service"]) == 1
+
+
+def test_an_alias_does_not_open_a_budget_of_its_own(attempt):
+    unit = shown("mariadb.service")
+    world = Fake(replace(unit, names=("mariadb.service", "mysql.service")), answers={APP: [BAD]}, cures=False)
+    world.units["mysql.service"] = world.units["mariadb.service"]
+    attempt(world, app(name="mariadb"), cooldown_seconds=0, restarts_per_day=1)
+    second = attempt(world, app(name="mysql"), cooldown_seconds=0, restarts_per_day=1)
+    assert world.done == [("restart", "mariadb.service")]
+    assert "restarts_per_day is 1" in second["kept"][0]["reason"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_two_names_of_one_unit_are_refused_before_anything_is_asked(attempt, check):
+    unit = replace(shown("mariadb.service"), names=("mariadb.service", "mysql.service"))
+    world = Fake(unit, answers={APP: [BAD], DB: [BAD]})
+    world.units["mysql.service"] = unit
+    with pytest.raises(OptionError, match=r"each unit once: both are mariadb\.service"):
+        attempt(world, app(name="mariadb"), app(name="mysql", probe={"port": 5432}), check=check)
+    assert (world.asked, world.done) == ([], [])
+
+
+def test_what_came_back_by_itself_while_another_was_restarted_is_left_alone(attempt):
+    two = [app(), {"name": "web", "probe": {"port": 5432}}]
+    world = Fake(shown("app.service"), shown("web.service"), answers={APP: [BAD], DB: [BAD]})
+    planned = attempt(world, *two, check=True)
+    result = attempt(world, *two)
+    assert [step["target"] for step in planned["plan"]] == ["app.service", "web.service"]
+    assert result["plan"] == planned["plan"]
+    assert world.done == [("restart", "app.service")]
+    assert result["kept"] == [
+        {"target": "web.service", "reason": "restart was planned, but it answers again by itself: yes"}
+    ]
+    assert (status(result, "app.service"), status(result, "web.service")) == ("warning", "warning")
+    assert "web.service" not in attempt.ledger.read()
+
+
+def test_a_manager_that_falls_silent_after_a_proven_restart_does_not_make_it_a_failure(attempt):
+    world = hanging()
+
+    def act(verb, unit, *, timeout):
+        Fake.act(world, verb, unit, timeout=timeout)
+        world.show = silent
+
+    def silent(names):
+        raise SystemdError("systemctl cannot be asked: no bus")
+
+    world.act = act
+    result = attempt(world)
+    assert (result["changed"], result["failures"], status(result)) == (True, [], "warning")
+    assert result["applied"][0]["after"] == {"state": "not known: systemctl cannot be asked: no bus", "probe": "yes"}
+
+
+def test_what_a_fault_of_ours_cut_off_is_not_blamed_on_the_window(attempt):
+    two = [app(), {"name": "web", "probe": {"port": 5432}}]
+    world = Fake(shown("app.service"), shown("web.service"), answers={APP: [BAD], DB: [BAD]}, error=RuntimeError("x"))
+    result = attempt(world, *two)
+    (finding,) = [one for one in result["findings"] if one["item"] == "web.service"]
+    assert finding["status"] == "critical"
+    assert "a fault of the module (RuntimeError) stopped the run" in finding["summary"]
 
 
 def test_good_answers_have_to_come_in_a_row(attempt):
