@@ -204,7 +204,7 @@ def _status(probe: Probe, judge: Judge) -> Finding:
     whole = [sample for sample in probe.samples if sample.status and sample.cause != "redirect"]
     if not whole:
         return CATALOGUE.skipped("web.status", endpoint.name, "no sample came to a final status code")
-    if _redirect_fault(probe):
+    if _redirect_fault(probe) and "web.redirect" in judge.checks:
         return CATALOGUE.skipped("web.status", endpoint.name, "the redirect is not what is expected, see web.redirect")
     wrong = [sample for sample in whole if sample.status not in endpoint.expected_status]
     amounts = Counter(sample.status for sample in whole)
@@ -252,7 +252,8 @@ def _errors(probe: Probe, judge: Judge) -> Finding:
     failed = figures.failed(probe)
     total = len(probe.samples)
     name = probe.endpoint.name
-    if len(failed) == total and all(sample.status for sample in failed):
+    told_by = "web.redirect" if _redirect_fault(probe) else "web.status"
+    if len(failed) == total and all(sample.status for sample in failed) and told_by in judge.checks:
         return CATALOGUE.skipped(
             "web.errors", name, f"all of {counted(total, 'sample')} failed for the cause that another finding tells"
         )

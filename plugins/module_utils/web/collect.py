@@ -196,6 +196,10 @@ async def take(endpoint: Endpoint, contexts: TlsContexts, monotonic: Callable[[]
         sample.detail = f"not done within {limit}; the time ran out during {PHASES.get(watch.reached, 'the start')}"
     except Trouble as trouble:
         sample.cause, sample.detail = trouble.cause, endpoint.conceal(trouble.detail)
+    if sample.hops and sample.cause not in ("", "redirect"):
+        # The redirect was answered, but what stands behind it, which is what was asked for, was not.
+        sample.status = 0
+        sample.detail = f"{sample.detail}, behind a redirect to {sample.hops[-1]}"
     sample.seconds = monotonic() - started
     sample.phases = watch.seconds
     sample.connected = watch.connected

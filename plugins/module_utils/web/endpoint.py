@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import ELLIPSIS, clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web import fields, statuses
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.content import Content, assertions
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.url import Url, UrlError, parse
@@ -121,9 +121,17 @@ class Endpoint:
         return tuple(sorted({word for word in words if len(word) >= _WORTH_HIDING}, key=len, reverse=True))
 
     def conceal(self, text: str) -> str:
-        """A text without this endpoint's secrets."""
+        """A text without this endpoint's secrets, nor the beginning of one where the text was cut within it."""
         for value in self.secrets:
             text = text.replace(value, "***")
+        pieces = text.split(ELLIPSIS)
+        return ELLIPSIS.join([*(self._without_beginning(piece) for piece in pieces[:-1]), pieces[-1]])
+
+    def _without_beginning(self, text: str) -> str:
+        for value in self.secrets:
+            for size in range(min(len(value), len(text)), _WORTH_HIDING - 1, -1):
+                if text.endswith(value[:size]):
+                    return f"{text[:-size]}***"
         return text
 
 

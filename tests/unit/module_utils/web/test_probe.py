@@ -255,6 +255,15 @@ def test_a_server_that_sends_secrets_back_does_not_get_them_into_the_result(ask:
         assert secret not in json.dumps([result, plain])
 
 
+def test_a_secret_that_the_cut_went_through_does_not_show_its_beginning(ask: Ask) -> None:
+    key = "Zq" + "k7Xw" * 40
+    with serving(answer(json.dumps({"said": f"your key is {key}"}).encode())) as server:
+        result = ask({"url": server.url(), "headers": {"X-Key": key}, "json": [{"path": "said", "equals": "x"}]})
+    (evidence,) = by_check(result)["web.assertions"]["evidence"]
+    assert 'said is "your key is ***…' in evidence
+    assert "Zqk7" not in json.dumps(result)
+
+
 def leading(locations: dict[str, str], *, status: str = "302 Found") -> Callable[[Exchange], None]:
     def handler(exchange: Exchange) -> None:
         location = locations.get(exchange.path)
@@ -292,6 +301,26 @@ def test_a_redirect_nobody_should_follow_is_not_followed(ask: Ask, location: str
     assert words in found["web.redirect"]["summary"]
     assert found["web.reachable"]["status"] == "ok"
     assert found["web.status"]["status"] == found["web.errors"]["status"] == "skipped"
+
+
+def test_a_redirect_to_a_dead_server_is_no_answer(ask: Ask) -> None:
+    dead = f"http://127.0.0.1:{closed_port()}/app"
+    with serving(leading({"/": dead})) as server:
+        found = by_check(ask(server.url()))
+    assert found["web.reachable"]["status"] == "critical"
+    assert (
+        f"does not answer (refused): the connection was refused, behind a redirect to {dead}"
+        in (found["web.reachable"]["summary"])
+    )
+    assert found["web.status"]["status"] == "skipped"
+
+
+@pytest.mark.parametrize("check", ["web.errors", "web.status"])
+def test_a_failure_is_not_left_to_a_check_that_nobody_chose(ask: Ask, check: str) -> None:
+    with serving(leading({"/": "/login"})) as server:
+        assert ask(server.url(), redirects="refuse", checks=[check])["status"] == "critical"
+    with serving(answer(status="500 Broken")) as server:
+        assert ask(server.url(), checks=[check])["status"] == "critical"
 
 
 def test_credentials_do_not_follow_to_another_origin(ask: Ask) -> None:
