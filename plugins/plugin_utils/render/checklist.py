@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Entry, HostView
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import MODULES
 
+#: Findings of the gate and of the report that leave questions open: of a whole host, or of one module.
+_HOST_GAPS = ("maintenance.reachable", "maintenance.record")
+_MODULE_GAP = "maintenance.fault"
 CAMPUS = "Smart Campus"
 LIBRARY = "Smart Library"
 
@@ -25,6 +29,10 @@ class Box:
     cadence: str
     title: str
     needs: tuple[tuple[str, ...], ...]
+
+    def asks(self, subject: str) -> bool:
+        """Whether some need is about a subject; empty stands for all subjects."""
+        return not subject or any(glob.startswith(f"{subject}.") for need in self.needs for glob in need)
 
 
 def _box(guide: str, cadence: str, title: str, *needs: str) -> Box:
@@ -103,6 +111,11 @@ class Evidence:
         if entry.standing not in ("ok", "info"):
             self.examples.setdefault(entry.standing, f"{host}: {entry.check} {entry.item}: {entry.summary}")
 
+    def add_fault(self, host: str, fault: str) -> None:
+        """A host of which something is not known, without a finding that says so."""
+        self.standings["unknown"] += 1
+        self.examples.setdefault("unknown", f"{host}: {fault}")
+
 
 @dataclass(frozen=True)
 class Ticked:
@@ -135,9 +148,17 @@ class Checklist:
             need: Evidence() for box in self._boxes for need in box.needs
         }
         self._routes: dict[str, list[Evidence]] = {}
+        #: By the subject that could not be looked at, empty for all of them.
+        self._gaps: dict[str, Evidence] = {}
 
     def add(self, view: HostView) -> None:
+        if view.faults and all(entry.check != _MODULE_GAP for entry in view.entries):
+            self._gap("").add_fault(view.host, view.faults[0])
         for entry in view.entries:
+            if entry.check in _HOST_GAPS:
+                self._gap("").add(view.host, entry)
+            elif entry.check == _MODULE_GAP:
+                self._gap(MODULES[entry.item].subject if entry.item in MODULES else "").add(view.host, entry)
             route = self._routes.get(entry.check)
             if route is None:
                 route = self._routes[entry.check] = [
@@ -151,14 +172,21 @@ class Checklist:
     def boxes(self) -> Iterator[Ticked]:
         """The boxes in the order of the guides."""
         for box in self._boxes:
-            yield judge(box, {need: self._evidence[need] for need in box.needs})
+            gaps = [found for subject, found in self._gaps.items() if box.asks(subject)]
+            yield judge(box, {need: self._evidence[need] for need in box.needs}, gaps)
+
+    def _gap(self, subject: str) -> Evidence:
+        return self._gaps.setdefault(subject, Evidence())
 
 
-def judge(box: Box, evidence: Mapping[tuple[str, ...], Evidence]) -> Ticked:
-    """Whether a box may be ticked. What was skipped next to something fine is told, for it is not fine."""
+def judge(box: Box, evidence: Mapping[tuple[str, ...], Evidence], gaps: Sequence[Evidence] = ()) -> Ticked:
+    """Whether a box may be ticked. What was skipped next to something fine is told, for it is not fine.
+
+    ``gaps`` are hosts and modules without an answer: what is fine elsewhere says nothing of them.
+    """
     merged: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    for found in evidence.values():
+    for found in (*evidence.values(), *gaps):
         merged.update(found.standings)
         examples = {**found.examples, **examples}
     wrong = [status for status in ("critical", "unknown", "warning") if merged[status]]

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import fold, without_record
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.checklist import BOXES, Box, Checklist
 from ansible_collections.fleetcare.maintenance.tests.unit.plugin_utils.records import finding, view
 
@@ -62,6 +63,36 @@ def test_suppressed_alone_is_not_done():
 
 def test_what_was_skipped_beside_something_fine_is_told():
     assert tick(disk("ok"), disk("skipped", "/nfs"), INODES).why == "2 findings fine; 1 skipped"
+
+
+FAULT = finding("maintenance.fault", "host_check", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (view(finding("maintenance.reachable", "web-2", "critical"), host="web-2"), "1 critical, such as web-2"),
+        (without_record("web-2"), "1 unknown, such as web-2: maintenance.record"),
+        (view(FAULT, host="web-2"), "1 unknown, such as web-2: maintenance.fault host_check"),
+        (fold("web-2", []), "1 unknown, such as web-2: the records of this host hold no findings"),
+    ],
+)
+def test_what_is_fine_elsewhere_says_nothing_of_a_host_without_an_answer(other, said):
+    checklist = Checklist("daily", (BOX,))
+    checklist.add(view(disk("ok"), INODES))
+    checklist.add(other)
+    (ticked,) = checklist.boxes()
+    assert (ticked.state, ticked.mark) == ("failed", " ")
+    assert said in ticked.why
+
+
+def test_a_fault_of_another_subject_leaves_the_box_alone():
+    assert tick(disk("ok"), INODES, {**FAULT, "item": "http_check"}).state == "done"
+
+
+def test_a_host_that_is_known_to_be_away_is_told_and_does_not_stand_in_the_way():
+    away = finding("maintenance.reachable", "web-1", "critical", suppressed=KNOWN)
+    assert tick(disk("ok"), INODES, away).why == "2 findings fine; 1 suppressed"
 
 
 def test_only_the_boxes_of_the_cadence():
