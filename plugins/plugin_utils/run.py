@@ -20,6 +20,8 @@ from typing import Any
 
 from ansible import constants
 from ansible.context import CLIARGS
+from ansible.errors import AnsibleError
+from ansible.parsing.splitter import parse_kv
 from ansible.release import __version__ as ansible_version
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, iso
@@ -164,9 +166,17 @@ def _extra_names(extra: Any) -> list[str]:
                 names.add("(inline)")
         elif text.startswith("@"):
             names.add(text)
-        else:
-            names.update(word.partition("=")[0] for word in text.split() if "=" in word)
+        elif not text.startswith("["):
+            names.update(_keys(text))
     return sorted(names)
+
+
+def _keys(text: str) -> set[str]:
+    """The names in ``key=value`` words as Ansible itself reads them: an equals sign within quotes makes no name."""
+    try:
+        return {str(name) for name in parse_kv(text)} - {"_raw_params"}
+    except AnsibleError:
+        return {"(inline)"}
 
 
 def commit_of(directory: Path) -> str:

@@ -95,7 +95,10 @@ def test_a_job_of_awx_or_tower_says_which_it_is(tmp_path, names, job):
         (["@vars.yml"], ["@vars.yml"]),
         (["{broken"], ["(inline)"]),
         (["a: hunter2"], []),
-        (["a='hunter2 with=sign'"], ["a", "with"]),
+        (["a='hunter2 with=sign' b=1"], ["a", "b"]),
+        (["a='x hunter2=='"], ["a"]),
+        (["a='hunter2"], ["(inline)"]),
+        (["a=1 hunter2"], ["a"]),
     ],
 )
 def test_of_extra_variables_only_names_are_kept(tmp_path, monkeypatch, extra, names):
