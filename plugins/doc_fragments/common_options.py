@@ -27,7 +27,8 @@ options:
       - Folder on the host in which the module remembers counters and cursors between runs.
       - By default C(/var/lib/fleetcare-maintenance) for root and C($XDG_STATE_HOME/fleetcare-maintenance) (or
         C(~/.local/state/fleetcare-maintenance)) for everybody else.
-      - It belongs to the user who runs the module, with mode C(0700). A folder of somebody else is not trusted.
+      - It belongs to the user who runs the module, with mode C(0700). A folder of somebody else is not trusted, nor is
+        one that is open to others and not empty.
     type: path
   state_consumer:
     description:

@@ -23,6 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import (
     StateError,
+    is_open_to_others,
     prepare_directory,
     read_trusted,
     write_atomically,
@@ -111,6 +112,7 @@ class Ledger:
         Raises Busy, or StateError.
         """
         try:
+            is_open_to_others(self.directory)
             descriptor = os.open(self.lock_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return self._could_be_made()

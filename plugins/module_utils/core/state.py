@@ -122,11 +122,27 @@ def read_trusted(path: Path) -> Any:
 def prepare_directory(directory: Path) -> None:
     """Make the state folder, or see that it is ours; mode 0700. Raises StateError, OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_open_to_others(directory):
+        os.chmod(directory, 0o700)
+
+
+def is_open_to_others(directory: Path) -> bool:
+    """Whether a folder still has to be closed before it takes state. Raises OSError, or StateError where it may not be.
+
+    A folder that holds something and is open to others is in use by them: to close ``/var/lib`` would stop the host.
+    """
     facts = os.lstat(directory)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
         raise StateError(f"State folder {directory} does not belong to uid {os.geteuid()} and is not trusted.")
-    if stat.S_IMODE(facts.st_mode) != 0o700:
-        os.chmod(directory, 0o700)
+    mode = stat.S_IMODE(facts.st_mode)
+    if not mode & 0o077:
+        return False
+    if os.listdir(directory):
+        raise StateError(
+            f"State folder {directory} is open to others (mode {mode:04o}) and is not empty.",
+            remedy="Name a folder for state alone, or set its mode to 0700 if it is one.",
+        )
+    return True
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int) -> None:

@@ -103,8 +103,18 @@ def test_asking_foresees_a_folder_that_cannot_be_made(ledger, tmp_path, monkeypa
         ledger.would_be_alone()
     assert asked == [(tmp_path, os.W_OK | os.X_OK)]
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="cannot be opened"):
+    with pytest.raises(StateError, match="not trusted"):
         Ledger(tmp_path / "file", "service_recover").would_be_alone()
+
+
+def test_asking_foresees_a_folder_that_others_use(ledger):
+    ledger.directory.mkdir()
+    ledger.directory.chmod(0o755)
+    ledger.would_be_alone()
+    (ledger.directory / "dpkg").mkdir()
+    for refused in (ledger.would_be_alone, ledger.alone().__enter__):
+        with pytest.raises(StateError, match="open to others"):
+            refused()
 
 
 def test_the_lock_goes_with_the_process_that_held_it(ledger):

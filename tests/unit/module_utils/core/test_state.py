@@ -42,6 +42,17 @@ def test_folder_and_file_are_for_the_owner_alone(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["host_check.one.json"]
 
 
+def test_a_folder_that_others_use_is_refused_and_left_as_it_is(tmp_path):
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    folder.chmod(0o755)
+    (folder / "dpkg").mkdir()
+    with pytest.raises(StateError, match=r"is open to others \(mode 0755\) and is not empty"):
+        state(folder).save({})
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert [path.name for path in folder.iterdir()] == ["dpkg"]
+
+
 def test_a_run_whose_record_was_lost_is_taken_back(tmp_path):
     first = state(tmp_path).save({"cursor": 1})
     state(tmp_path, acknowledged=first).save({"cursor": 2})
