@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ RUN_FILE = "run.json"
 HEAD_FILE = "head.json"
 SUFFIX = ".jsonl"
 MAX_NAME = 120
+_RUN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
@@ -122,8 +124,14 @@ def verify(journal: Path, *, run: str | None = None, expected_head: str | None =
 def _folders(journal: Path) -> list[str]:
     """Every folder that is or was a run: one whose ``run.json`` was taken away must not be passed over."""
     return sorted(
-        entry.name for entry in journal.iterdir() if (entry / RUN_FILE).exists() or (entry / HEAD_FILE).exists()
+        entry.name
+        for entry in journal.iterdir()
+        if (entry / RUN_FILE).exists() or (entry / HEAD_FILE).exists() or _has_records(entry)
     )
+
+
+def _has_records(folder: Path) -> bool:
+    return _RUN_NAME.fullmatch(folder.name) is not None and any(folder.glob(f"*{SUFFIX}"))
 
 
 def _number(head: Mapping[str, Any]) -> int:

@@ -200,6 +200,19 @@ def test_a_run_whose_header_or_head_was_removed_is_not_passed_over(journal, file
     assert any(worded.startswith(f"{RUNS[1]}/{file}") for worded in problems(journal))
 
 
+def test_an_open_run_whose_header_was_removed_is_not_passed_over(tmp_path):
+    journal = build(tmp_path / "journal", close=RUNS[:2])
+    assert problems(journal) == []
+    (journal / RUNS[2] / "run.json").unlink()
+    assert any(worded.startswith(f"{RUNS[2]}/run.json: cannot be read") for worded in problems(journal))
+
+
+def test_what_is_no_run_is_none_of_its_business(journal):
+    (journal / "acknowledged").mkdir()
+    (journal / "acknowledged" / "app1.jsonl").write_text("{}\n")
+    assert problems(journal) == []
+
+
 def test_runs_that_change_places_are_noticed(journal):
     one, other = journal / RUNS[0], journal / RUNS[1]
     one.rename(journal / "aside")
