@@ -129,7 +129,7 @@ class Passage:
         if result.get("failed"):
             return self._fault(_words(result), result)
         if result.get("skipped"):
-            return result
+            return self._fault("the module said that it was skipped, which none of this collection does", result)
         return self._returned(result, decision)
 
     def _returned(self, result: dict[str, Any], decision: Decision | None) -> dict[str, Any]:
@@ -287,7 +287,7 @@ class Passage:
         findings = [self._judge(finding) for finding in [*result.get("findings", ()), *self._own_findings(result)]]
         statuses = [finding["status"] for finding in findings if "suppressed" not in finding]
         if self.entry.kind == "control" and not findings:
-            return {**result, "findings": [], "status": "ok", "summary": str(result.get("summary", ""))}
+            return {**result, "findings": [], "status": worst(()), "summary": str(result.get("summary", ""))}
         summary = tally(statuses)
         hidden = len(findings) - len(statuses)
         if hidden:

@@ -47,6 +47,9 @@ from ansible.utils.color import stringc
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, STATUSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration, shorten
 
+# What the gate needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import intake, journal, run, settings  # noqa: F401
+
 COLORS = {
     "critical": "bright red",
     "unknown": "bright purple",

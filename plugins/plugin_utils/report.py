@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.journal import chain
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import journal
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
@@ -342,6 +342,9 @@ class Production:
             host, fault = self.fleet.faults[0]
             more = f", and {self.fleet.fault_total - 1} more" if self.fleet.fault_total > 1 else ""
             failed.append(f"Not everything could run: {host}: {fault}{more}.")
+        missing = sorted(self._missing())
+        if missing:
+            failed.append(f"{counted(len(missing), 'host')} left no record, {clean(missing[0])} among them.")
         return failed
 
 
