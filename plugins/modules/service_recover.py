@@ -338,6 +338,21 @@ failures:
   type: list
   elements: dict
   returned: always
+  contains:
+    action:
+      description: What was to be done.
+      type: str
+    target:
+      description: The unit.
+      type: str
+    error:
+      description: Why it failed.
+      type: str
+    done:
+      description:
+        - Whether it was carried out all the same, as a restart after which the unit does not answer.
+        - The task is then C(changed).
+      type: bool
 kept:
   description: The units that were left alone, with the reason.
   type: list

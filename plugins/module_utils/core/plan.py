@@ -21,6 +21,10 @@ class NotNeeded(MaintenanceError):
     """What a step was planned for has gone by itself before its turn came; says how it is now."""
 
 
+class Unachieved(MaintenanceError):
+    """A step was carried out, so the host is changed, but it did not bring what it was for."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One change that would be made: ``estimate`` is what it costs or wins, with units in the keys."""
@@ -51,18 +55,25 @@ class Effect:
 
 @dataclass
 class Execution:
-    """What came of a plan; every step is in exactly one of the three lists."""
+    """What came of a plan; every step is in exactly one of the three lists.
+
+    ``done`` in an entry of ``failed`` says that the step is known to have changed the host all the same.
+    """
 
     applied: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
     left: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.applied) or any(entry["done"] for entry in self.failed)
 
 
 def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: Deadline) -> Execution:
     """Carry out a plan, a step at a time, until done or until the deadline.
 
     ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
-    tried. Any other error is a fault of ours: it is reported with what was done before it, and the rest is ``left``.
+    tried; where it is Unachieved, the step counts as done and failed. Any other error is a fault of ours: it is reported with what was done before it, and the rest is ``left``.
     Steps that the deadline cut off, and those that are no longer needed, are ``left`` too, with the reason.
     """
     outcome = Execution()
@@ -81,11 +92,11 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
             outcome.left.append(kept(step.target, f"{step.action} was planned, but {error}"))
             continue
         except MaintenanceError as error:
-            outcome.failed.append(_failed(step, str(error)))
+            outcome.failed.append(_failed(step, str(error), done=isinstance(error, Unachieved)))
             continue
         except Exception as error:  # noqa: BLE001 - what was done before must not go unreported
             fault = f"a fault of the module ({type(error).__name__})"
-            outcome.failed.append(_failed(step, f"{fault}: {error}"))
+            outcome.failed.append(_failed(step, f"{fault}: {error}", done=False))
             continue
         outcome.applied.append(
             {
@@ -99,8 +110,8 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
     return outcome
 
 
-def _failed(step: Step, error: str) -> dict[str, Any]:
-    return {"action": step.action, "target": clean(step.target), "error": clean(error)}
+def _failed(step: Step, error: str, *, done: bool) -> dict[str, Any]:
+    return {"action": step.action, "target": clean(step.target), "error": clean(error), "done": done}
 
 
 def kept(target: str, reason: str) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def _present_repair(result: Result, *, check_mode: bool) -> dict[str, Any]:
         "failed": False,
         "failures": execution.failed,
         "kept": [*result.kept, *execution.left],
-        "changed": bool(steps) if check_mode else bool(execution.applied),
+        "changed": bool(steps) if check_mode else execution.changed,
         "diff": _diff(steps, execution, check_mode=check_mode),
     }
 

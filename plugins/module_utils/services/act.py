@@ -13,7 +13,12 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, NotNeeded, Step
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
+    Effect,
+    NotNeeded,
+    Step,
+    Unachieved,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import evidence, probes, systemd
@@ -68,12 +73,22 @@ class Doer:
         self._save(target.unit)
         # On the disk before the deed: a run that is killed in between has spent its restart.
         self.ledger.charge(unit.name, now=self.clock.now())
-        self.world.act(target.action, target.unit, timeout=job_seconds(unit))
+        self._act(target, unit)
         outcome = prove(target, self.world, self.clock)
         return Effect(
             before={"state": unit.state(), "main_pid": unit.main_pid, "probe": step.reason},
             after={**self._state(target.unit), "probe": outcome.said},
         )
+
+    def _act(self, target: Target, unit: Unit) -> None:
+        """Have systemd do it. A job that fails half way has changed the unit: raises Unachieved where that shows."""
+        try:
+            self.world.act(target.action, target.unit, timeout=job_seconds(unit))
+        except MaintenanceError as error:
+            now = self._state(target.unit)
+            if "main_pid" in now and now != {"state": unit.state(), "main_pid": unit.main_pid}:
+                raise Unachieved(error.message, remedy=error.remedy) from error
+            raise
 
     def _still_down(self, target: Target) -> None:
         """Ask again where the restarts before this one took their time. Raises NotNeeded."""
@@ -109,7 +124,7 @@ def job_seconds(unit: Unit) -> float:
 
 
 def prove(target: Target, world: World, clock: Clock) -> Outcome:
-    """Ask until the probe has succeeded ``verify_successes`` times in a row. Raises MaintenanceError in the end."""
+    """Ask until the probe has succeeded ``verify_successes`` times in a row. Raises Unachieved in the end."""
     started = clock.monotonic()
     good = 0
     while True:
@@ -118,7 +133,7 @@ def prove(target: Target, world: World, clock: Clock) -> Outcome:
         if good >= target.verify_successes:
             return outcome
         if clock.monotonic() - started + target.interval > target.verify_seconds:
-            raise MaintenanceError(
+            raise Unachieved(
                 f"After the {target.action} the probe did not succeed {target.verify_successes} times in a row "
                 f"within {target.verify_seconds:g} s; it said last: {outcome.said}."
             )

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+import pytest
+
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, NotNeeded, Step, execute
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
+    Effect,
+    NotNeeded,
+    Step,
+    Unachieved,
+    execute,
+)
 
 START = datetime(2026, 3, 29, 2, tzinfo=timezone.utc)
 
@@ -62,8 +70,20 @@ def test_a_step_that_fails_does_not_stop_the_next():
         return fine(done)
 
     outcome = run(["a", "b"], act)
-    assert outcome.failed == [{"action": "vacuum", "target": "a", "error": "The lock is taken. Try later."}]
+    assert outcome.failed == [
+        {"action": "vacuum", "target": "a", "error": "The lock is taken. Try later.", "done": False}
+    ]
+    assert outcome.changed
     assert [done["target"] for done in outcome.applied] == ["b"]
+
+
+@pytest.mark.parametrize(("error", "done"), [(MaintenanceError, False), (Unachieved, True)])
+def test_a_step_that_was_carried_out_in_vain_has_changed_the_host(error, done):
+    def act(_step):
+        raise error("No.")
+
+    outcome = run(["a"], act)
+    assert (outcome.applied, outcome.failed[0]["done"], outcome.changed) == ([], done, done)
 
 
 def test_a_fault_of_ours_hides_nothing_that_was_done_and_stops_the_rest():

@@ -186,7 +186,8 @@ def test_evidence_is_on_the_disk_for_root_alone(attempt):
 
 def test_a_restart_that_does_not_help_is_a_failure_and_is_charged(attempt):
     result = attempt(hanging(cures=False))
-    assert (result["applied"], result["changed"], status(result)) == ([], False, "critical")
+    assert (result["applied"], result["changed"], status(result)) == ([], True, "critical")
+    assert result["failures"][0]["done"] is True
     (failure,) = result["failures"]
     assert "did not succeed 2 times in a row within 10 s; it said last: no answer" in failure["error"]
     assert len(attempt.ledger.read()["app.service"]) == 1
@@ -263,6 +264,19 @@ def test_good_answers_have_to_come_in_a_row(attempt):
 def test_systemd_s_refusal_is_a_failure(attempt):
     result = attempt(hanging(error=SystemdError("'systemctl restart app.service' failed: no")))
     assert result["failures"][0]["error"] == "'systemctl restart app.service' failed: no"
+    assert (result["failures"][0]["done"], result["changed"]) == (False, False)
+
+
+def test_a_restart_that_systemd_left_half_done_has_changed_the_host(attempt):
+    world = hanging()
+
+    def act(verb, unit, *, timeout):
+        world.units[unit] = shown(unit, active="failed", sub="failed")
+        raise SystemdError("the job failed")
+
+    world.act = act
+    result = attempt(world)
+    assert (result["applied"], result["failures"][0]["done"], result["changed"]) == ([], True, True)
 
 
 def refusal(result):
