@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ interpreter_python = auto_silent
 [connection]
 pipelining = true
 """
+#: How many hosts, how often.
+ROUNDS = {1: 5, 20: 3}
 WEB_SERVER = ["systemd-run", "--unit=bench-web", "python3", "-m", "http.server", "8000", "--directory", "/usr/share"]
 
 
@@ -99,10 +102,10 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
     return rows
 
 
-def measure(*, sizes: tuple[int, ...] = (1, 20), rounds: int = 3) -> list[dict[str, Any]]:
-    """Rows for the table: case, ours, peer, peer_name, ratio (peer over ours), unit."""
+def measure(sizes: Mapping[int, int] = ROUNDS) -> list[dict[str, Any]]:
+    """Rows for the table: case, ours, peer, peer_name, ratio (peer over ours), unit. ``sizes``: hosts to rounds."""
     rows = []
-    for size in sizes:
+    for size, rounds in sizes.items():
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
             names = [f"bench{number:02d}" for number in range(1, size + 1)]

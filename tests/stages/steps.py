@@ -186,7 +186,7 @@ STAGES: dict[str, Stage] = {
     ),
     "bench": Stage(
         needs=("containers",),
-        steps=(_pytest("benchmarks", "tests/benchmarks", "-s"),),
+        steps=(_program("python tests/benchmarks/run.py"),),
     ),
     "docs": Stage(steps=(Step("the page of checks", _checks_page),)),
     "images": Stage(
