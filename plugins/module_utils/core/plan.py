@@ -73,8 +73,9 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
     """Carry out a plan, a step at a time, until done or until the deadline.
 
     ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
-    tried; where it is Unachieved, the step counts as done and failed. Any other error is a fault of ours: it is reported with what was done before it, and the rest is ``left``.
-    Steps that the deadline cut off, and those that are no longer needed, are ``left`` too, with the reason.
+    tried; where it is Unachieved, the step counts as done and failed. Any other error is a fault of ours: it is
+    reported with what was done before it, and the rest is ``left``. Steps that the deadline cut off, and those
+    that are no longer needed, are ``left`` too, with the reason.
     """
     outcome = Execution()
     fault = ""

@@ -26,10 +26,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.pro
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.targets import Target
 
-#: A unit without limits of its own gets systemd's default for each of stop and start (DefaultTimeoutStartSec=).
-DEFAULT_JOB_SECONDS = 90.0
-MARGIN_SECONDS = 10.0
-
 
 class World:
     """What the repair does to and asks of the host; tests hand in another."""
@@ -83,7 +79,7 @@ class Doer:
     def _act(self, target: Target, unit: Unit) -> None:
         """Have systemd do it. A job that fails half way has changed the unit: raises Unachieved where that shows."""
         try:
-            self.world.act(target.action, target.unit, timeout=job_seconds(unit))
+            self.world.act(target.action, target.unit, timeout=systemd.job_seconds(unit))
         except MaintenanceError as error:
             now = self._state(target.unit)
             if "main_pid" in now and now != {"state": unit.state(), "main_pid": unit.main_pid}:
@@ -115,12 +111,6 @@ class Doer:
             self.files[unit] = str(error)
         else:
             self.files[unit] = str(path)
-
-
-def job_seconds(unit: Unit) -> float:
-    """How long systemd itself may take to stop and start a unit, and a little more."""
-    limits = (unit.stop_seconds, unit.start_seconds)
-    return sum(DEFAULT_JOB_SECONDS if limit is None else limit for limit in limits) + MARGIN_SECONDS
 
 
 def prove(target: Target, world: World, clock: Clock) -> Outcome:

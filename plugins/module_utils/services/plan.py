@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Step
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.probes import Outcome, Probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import Unit, job_seconds
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.targets import Target
 
 DAY = timedelta(days=1)
@@ -180,10 +180,13 @@ def _cooling_down(target: Target, situation: Situation) -> Refusal | None:
 
 
 def _window_closes(target: Target, situation: Situation) -> Refusal | None:
-    if situation.left >= target.verify_seconds:
+    unit = situation.unit(target.unit)
+    job = job_seconds(unit) if unit else 0.0
+    if situation.left >= job + target.verify_seconds:
         return None
     left = duration(round(situation.left)) if situation.left else "no time"
-    reason = f"{left} is left until the deadline, and the proof may take {duration(target.verify_seconds)}"
+    proof = duration(target.verify_seconds)
+    reason = f"{left} is left until the deadline; the {target.action} may take {duration(job)}, and the proof {proof}"
     return Refusal(reason, "It is looked at again in the next window; maintenance_override opens one at once.")
 
 

@@ -8,6 +8,7 @@ Sources: systemctl(1), org.freedesktop.systemd1(5), sd_booted(3).
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,11 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 
 ASK_SECONDS = 30.0
+#: A unit whose limit systemd does not tell has its default for each of stop and start (DefaultTimeoutStartSec=).
+DEFAULT_JOB_SECONDS = 90.0
+#: A unit may take for ever (``infinity``, the default of a oneshot's start) or longer than a repair can wait for.
+LONGEST_JOB_SECONDS = 900.0
+MARGIN_SECONDS = 10.0
 _SUFFIXES = (
     "service", "socket", "target", "timer", "mount", "automount", "path", "slice", "scope", "swap", "device",
 )  # fmt: skip
@@ -49,7 +55,7 @@ class Unit:
     """One unit as the service manager knows it; ``memory`` in bytes, None where it is not accounted.
 
     ``active_since`` is on the monotonic clock in seconds, 0 where the unit never was active. ``start_seconds`` and
-    ``stop_seconds`` are the unit's own limits, None without one.
+    ``stop_seconds`` are the unit's own limits: infinite where it has none, None where systemd does not tell.
     """
 
     name: str
@@ -195,7 +201,9 @@ def _count(raw: str) -> int | None:
 
 
 def span_seconds(raw: str) -> float | None:
-    """A time span as systemd prints it (``1min 30s``) in seconds; None for ``infinity`` and what is no span."""
+    """A time span as systemd prints it (``1min 30s``) in seconds; None for what is no span."""
+    if raw == "infinity":
+        return math.inf
     total = 0.0
     for part in raw.split():
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-z]+)", part)
@@ -203,6 +211,16 @@ def span_seconds(raw: str) -> float | None:
             return None
         total += float(match[1]) * _SPANS[match[2]]
     return total if raw.strip() else None
+
+
+def job_seconds(unit: Unit) -> float:
+    """How long a repair waits for systemd to stop and start a unit: the unit's own limits and a little more.
+
+    Each of the two is bounded by ``LONGEST_JOB_SECONDS``.
+    """
+    limits = (unit.stop_seconds, unit.start_seconds)
+    spans = (DEFAULT_JOB_SECONDS if limit is None else min(limit, LONGEST_JOB_SECONDS) for limit in limits)
+    return sum(spans) + MARGIN_SECONDS
 
 
 def act(verb: str, unit: str, *, timeout: float) -> None:

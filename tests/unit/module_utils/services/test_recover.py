@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,10 +17,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import plan, recover
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.act import World, job_seconds
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.act import World
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.probes import Outcome, PortProbe, UnitProbe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import SystemdError, parse_show
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import (
+    SystemdError,
+    job_seconds,
+    parse_show,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.targets import Target
 
 START = datetime(2026, 3, 29, 1, 30, tzinfo=timezone.utc)
@@ -425,7 +430,7 @@ def test_a_state_folder_that_cannot_be_used_restarts_nothing(attempt, check):
     assert refusal(attempt(hanging(), check=check)).startswith("earlier restarts are not known")
 
 
-@pytest.mark.parametrize(("seconds", "planned"), [(0, 0), (12, 0), (30, 1)])
+@pytest.mark.parametrize(("seconds", "planned"), [(0, 0), (12, 0), (130, 0), (140, 1)])
 def test_a_window_that_closes_too_soon(attempt, seconds, planned):
     deadline = (START + timedelta(seconds=seconds)).isoformat()
     world = hanging()
@@ -480,7 +485,11 @@ def test_diff_mode_shows_before_and_after(attempt):
 
 
 def test_systemd_has_the_time_that_the_unit_allows():
-    assert job_seconds(shown("app.service")) == 120.0
+    unit = shown("app.service")
+    assert job_seconds(unit) == 120.0
+    assert job_seconds(replace(unit, start_seconds=None)) == 120.0
+    assert job_seconds(replace(unit, start_seconds=math.inf)) == 930.0
+    assert job_seconds(replace(unit, start_seconds=math.inf, stop_seconds=math.inf)) == 1810.0
 
 
 OUTCOMES = st.sampled_from([GOOD, BAD, BLIND])
@@ -490,7 +499,7 @@ OUTCOMES = st.sampled_from([GOOD, BAD, BLIND])
     heard=st.lists(OUTCOMES, min_size=1, max_size=5),
     dependency=OUTCOMES,
     hours=st.lists(st.floats(-48, 48), max_size=6),
-    left=st.floats(0, 100),
+    left=st.floats(0, 250),
     root=st.booleans(),
     uncounted=st.sampled_from(["", "broken"]),
     active=st.sampled_from(["active", "failed", "inactive", "activating"]),
@@ -520,7 +529,7 @@ def test_a_step_is_planned_only_when_all_of_it_is_right(heard, dependency, hours
         and active != "activating"
         and len(recent) < 3
         and all(START - at >= timedelta(seconds=600) for at in recent)
-        and left >= 10
+        and left >= 120 + 10
     )
     assert (decision.step is not None) is right
     assert not (decision.step and decision.refusal)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_restarts_exit_codes_and_limits_are_read(units):
     assert units["crashing.service"].restarts >= 2
     assert (units["failing.service"].exit_code, units["failing.service"].exit_status) == (1, 7)
     assert units["ssh.service"].start_seconds == 90.0
-    assert units["once.service"].start_seconds is None
+    assert units["once.service"].start_seconds == math.inf
     assert units["ssh.service"].memory is None
     assert units["ssh.service"].answers_to_exactly("sshd.service")
 
@@ -76,7 +77,7 @@ def test_a_hostile_value_stays_within_its_unit(value):
 
 @pytest.mark.parametrize(
     ("raw", "seconds"),
-    [("1min 30s", 90.0), ("100ms", 0.1), ("2h 5min", 7500.0), ("infinity", None), ("", None), ("soon", None)],
+    [("1min 30s", 90.0), ("100ms", 0.1), ("2h 5min", 7500.0), ("infinity", math.inf), ("", None), ("soon", None)],
 )
 def test_time_spans(raw, seconds):
     assert span_seconds(raw) == (None if seconds is None else pytest.approx(seconds))
