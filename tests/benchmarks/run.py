@@ -72,13 +72,11 @@ def main(wanted: list[str]) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     for name in wanted or BENCHMARKS:
         print(f"measuring {name}", flush=True)
-        measured = {
-            "when": f"{datetime.now(UTC):%Y-%m-%d}",
-            "machine": machine(),
-            "rows": BENCHMARKS[name][0](),
-        }
-        (KEPT / f"{name}.json").write_text(json.dumps(measured, indent=1))
-        print(BENCHMARKS[name][1](measured["rows"]), flush=True)
+        measure, table = BENCHMARKS[name]
+        rows = measure()
+        kept = {"when": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), "rows": rows}
+        (KEPT / f"{name}.json").write_text(json.dumps(kept, indent=1))
+        print(table(rows), flush=True)
     write_page()
 
 

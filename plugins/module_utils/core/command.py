@@ -11,8 +11,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import IO
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
@@ -32,6 +35,9 @@ SEARCH_PATH = os.pathsep.join(
     )
 )
 MAX_OUTPUT = 8 * 1024 * 1024
+#: A program that writes more than this many times what is read of it is stopped before it fills the disk.
+FLOOD = 8
+LOOK_SECONDS = 0.1
 KILL_SECONDS = 5.0
 
 
@@ -41,6 +47,10 @@ class CommandMissing(MaintenanceError):
 
 class CommandTimeout(MaintenanceError):
     """The program did not end in time and was killed with all its children."""
+
+
+class CommandFlood(MaintenanceError):
+    """The program wrote far more than anybody reads and was killed with all its children."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +88,17 @@ def run(
 ) -> Completed:
     """Run a program to its end.
 
-    Raises CommandMissing, CommandTimeout after ``timeout`` seconds (the whole process group is killed), and
-    MaintenanceError for a file that the kernel does not start.
+    Raises CommandMissing, CommandTimeout after ``timeout`` seconds, CommandFlood for output of more than
+    ``FLOOD * max_output`` bytes (both kill the whole process group), and MaintenanceError for a file that the kernel
+    does not start and for a temporary folder that is full or cannot be used.
     Output goes to unlinked temporary files, so a chatty program cannot fill our memory: ``max_output`` bytes are read.
     """
     path = which(argv[0])
     if path is None:
         raise CommandMissing(f"The program '{argv[0]}' is not installed on this host.")
     full_env = {**os.environ, "LC_ALL": "C", "LANGUAGE": "C", "PATH": SEARCH_PATH, **(env or {})}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
-        if stdin is not None:
-            given.write(stdin)
-            given.seek(0)
+    with ExitStack() as stack:
+        out, err, given = _temporary_files(stack, stdin or b"", name=argv[0])
         try:
             process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [path, *argv[1:]],
@@ -101,16 +110,46 @@ def run(
             )
         except OSError as error:
             raise MaintenanceError(f"The program '{path}' cannot be started: {error.strerror}.") from error
-        rc = _wait(process, timeout=timeout, name=argv[0])
+        rc = _wait(process, timeout=timeout, name=argv[0], outputs=(out, err), most=FLOOD * max_output)
         return Completed(tuple(argv), rc, _read(out, max_output), _read(err, max_output))
 
 
-def _wait(process: subprocess.Popen[bytes], *, timeout: float, name: str) -> int:
+def _temporary_files(stack: ExitStack, given: bytes, *, name: str) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    """Files for output, errors and input, the last of them filled and wound back. Raises MaintenanceError."""
     try:
-        return process.wait(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        _kill_group(process)
-        raise CommandTimeout(f"'{name}' did not end within {timeout:g} s and was stopped.") from None
+        out, err, source = (stack.enter_context(tempfile.TemporaryFile(buffering=0)) for _file in range(3))
+        rest = memoryview(given)
+        while rest:
+            rest = rest[source.write(rest) :]
+        source.seek(0)
+    except OSError as error:
+        raise MaintenanceError(
+            f"'{name}' cannot be run, for the temporary folder cannot be written to: {error.strerror or error}.",
+            remedy="Make room there (TMPDIR, /tmp), or let this user write to it.",
+        ) from error
+    return out, err, source
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    *,
+    timeout: float,
+    name: str,
+    outputs: Sequence[IO[bytes]] = (),
+    most: int = FLOOD * MAX_OUTPUT,
+) -> int:
+    """Wait for the end, and look now and then how much has been written."""
+    deadline = time.monotonic() + timeout
+    try:
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                return process.wait(timeout=min(left, LOOK_SECONDS))
+            except subprocess.TimeoutExpired:
+                if any(os.fstat(stream.fileno()).st_size > most for stream in outputs):
+                    raise CommandFlood(f"'{name}' wrote more than {most} bytes and was stopped.") from None
+                if left <= LOOK_SECONDS:
+                    raise CommandTimeout(f"'{name}' did not end within {timeout:g} s and was stopped.") from None
     except BaseException:
         _kill_group(process)
         raise
@@ -124,7 +163,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=KILL_SECONDS)
 
 
-def _read(stream: object, limit: int) -> str:
-    stream.seek(0)  # type: ignore[attr-defined]
-    data: bytes = stream.read(limit)  # type: ignore[attr-defined]
+def _read(stream: IO[bytes], limit: int) -> str:
+    stream.seek(0)
+    data = stream.read(limit)
     return data.decode("utf-8", "replace")

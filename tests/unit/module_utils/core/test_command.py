@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -85,6 +86,28 @@ def test_a_program_that_is_stopped_takes_its_children_along():
 
 def test_a_chatty_program_is_cut():
     assert len(python("print('x' * 100000)", max_output=1000).stdout) == 1000
+
+
+def test_a_program_that_floods_the_disk_is_stopped():
+    code = "import os\nwhile True: os.write(1, b'x' * 65536)"
+    with pytest.raises(command.CommandFlood, match="wrote more than 8000 bytes and was stopped"):
+        python(code, max_output=1000)
+
+
+@pytest.mark.parametrize("given", [None, b"x"])
+def test_a_full_temporary_folder_is_said(monkeypatch, given):
+    def full(**_options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(command.tempfile, "TemporaryFile", full)
+    with pytest.raises(MaintenanceError, match="temporary folder cannot be written to: No space left on device"):
+        command.run(["true"], timeout=5, stdin=given)
+
+
+def test_input_that_does_not_fit_is_said(monkeypatch):
+    monkeypatch.setattr(command.tempfile, "TemporaryFile", lambda **_options: open("/dev/full", "r+b", buffering=0))
+    with pytest.raises(MaintenanceError, match="No space left on device"):
+        command.run(["true"], timeout=5, stdin=b"x")
 
 
 def test_bytes_that_are_no_text_do_no_harm():
