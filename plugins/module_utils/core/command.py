@@ -45,11 +45,15 @@ class CommandMissing(MaintenanceError):
     """The program is not on this host."""
 
 
-class CommandTimeout(MaintenanceError):
+class CommandUnfinished(MaintenanceError):
+    """The program did not run to its end, so what it would have said is not known."""
+
+
+class CommandTimeout(CommandUnfinished):
     """The program did not end in time and was killed with all its children."""
 
 
-class CommandFlood(MaintenanceError):
+class CommandFlood(CommandUnfinished):
     """The program wrote far more than anybody reads and was killed with all its children."""
 
 
@@ -89,8 +93,8 @@ def run(
     """Run a program to its end.
 
     Raises CommandMissing, CommandTimeout after ``timeout`` seconds, CommandFlood for output of more than
-    ``FLOOD * max_output`` bytes (both kill the whole process group), and MaintenanceError for a file that the kernel
-    does not start and for a temporary folder that is full or cannot be used.
+    ``FLOOD * max_output`` bytes (both kill the whole process group), CommandUnfinished where the temporary folder is
+    full or cannot be used, and MaintenanceError for a file that the kernel does not start.
     Output goes to unlinked temporary files, so a chatty program cannot fill our memory: ``max_output`` bytes are read.
     """
     path = which(argv[0])
@@ -115,15 +119,17 @@ def run(
 
 
 def _temporary_files(stack: ExitStack, given: bytes, *, name: str) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
-    """Files for output, errors and input, the last of them filled and wound back. Raises MaintenanceError."""
+    """Files for output, errors and input, the last of them filled and wound back. Raises CommandUnfinished."""
     try:
-        out, err, source = (stack.enter_context(tempfile.TemporaryFile(buffering=0)) for _file in range(3))
+        # No buffer, so that a full disk shows here and not when the file is closed.
+        files = [stack.enter_context(tempfile.TemporaryFile(buffering=0)) for _file in range(3)]  # noqa: SIM115
+        out, err, source = files
         rest = memoryview(given)
         while rest:
             rest = rest[source.write(rest) :]
         source.seek(0)
     except OSError as error:
-        raise MaintenanceError(
+        raise CommandUnfinished(
             f"'{name}' cannot be run, for the temporary folder cannot be written to: {error.strerror or error}.",
             remedy="Make room there (TMPDIR, /tmp), or let this user write to it.",
         ) from error

@@ -118,7 +118,7 @@ def running_units() -> list[str]:
             ["systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend", "--no-pager"],
             timeout=15,
         )
-    except (command.CommandMissing, command.CommandTimeout):
+    except (command.CommandMissing, command.CommandUnfinished):
         return []
     return [clean(line.split()[0]) for line in done.lines() if line.split()][:MAX_NAMES] if done.rc == 0 else []
 

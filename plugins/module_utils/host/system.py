@@ -290,7 +290,7 @@ def collect_needrestart() -> Needrestart:
         raise Absent(
             str(error), remedy="Install the package needrestart or leave the option needrestart off."
         ) from error
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         raise Absent(str(error), status="unknown") from error
     if "NEEDRESTART-VER" not in done.stdout:
         raise Absent(f"needrestart failed: {done.first_error()}", status="unknown")
@@ -323,7 +323,7 @@ def collect_thin_pools() -> tuple[ThinPool, ...]:
         done = command.run(["dmsetup", "status", "--target", "thin-pool"], timeout=10.0)
     except command.CommandMissing as error:
         raise Absent(str(error), remedy="Install the package dmsetup.") from error
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         raise Absent(str(error), status="unknown") from error
     if done.rc != 0:
         raise Absent(f"dmsetup failed: {done.first_error()}", status="unknown")

@@ -126,7 +126,7 @@ def collect_units(*, booted: datetime, exclude: Sequence[str]) -> Units:
         done = command.run(argv, timeout=20.0, env={"TZ": "UTC", "SYSTEMD_COLORS": "0"})
     except command.CommandMissing as error:
         raise Absent(str(error)) from error
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         raise Absent(
             str(error), status="unknown", remedy="Look at systemd itself: journalctl -u init.scope."
         ) from error

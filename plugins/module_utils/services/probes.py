@@ -223,7 +223,7 @@ def _ask_port(probe: PortProbe, timeout: float, resolved: threading.Event) -> Ou
 def _ask_command(probe: CommandProbe, timeout: float) -> Outcome:
     try:
         done = command.run(probe.argv, timeout=timeout)
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         return Outcome("bad", str(error))
     except MaintenanceError as error:
         return Outcome("blind", str(error))

@@ -151,7 +151,7 @@ def show(names: Iterable[str]) -> list[Unit]:
             ["systemctl", "show", "--all", f"--property={','.join(_PROPERTIES)}", "--", *dict.fromkeys(names)],
             timeout=ASK_SECONDS,
         )
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         raise SystemdError(str(error)) from error
     if done.rc != 0:
         raise SystemdError(f"systemctl cannot be asked: {done.first_error()}")
@@ -227,7 +227,7 @@ def act(verb: str, unit: str, *, timeout: float) -> None:
     """``systemctl restart|start|reload`` one unit and wait for it. Raises SystemdError with systemd's own words."""
     try:
         done = command.run(["systemctl", "--no-ask-password", verb, "--", unit], timeout=timeout)
-    except command.CommandTimeout as error:
+    except command.CommandUnfinished as error:
         raise SystemdError(f"'systemctl {verb} {unit}' did not end within {timeout:g} s.") from error
     if done.rc != 0:
         raise SystemdError(f"'systemctl {verb} {unit}' failed: {done.first_error()}")
@@ -246,6 +246,6 @@ def journal_lines(unit: str, *, lines: int) -> list[str]:
 def _told(argv: Sequence[str]) -> list[str]:
     try:
         done = command.run(argv, timeout=ASK_SECONDS)
-    except (command.CommandMissing, command.CommandTimeout) as error:
+    except (command.CommandMissing, command.CommandUnfinished) as error:
         return [clean(str(error))]
     return [line for raw in done.lines() if (line := clean(raw))] or [clean(done.first_error())]

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -100,13 +101,16 @@ def test_a_full_temporary_folder_is_said(monkeypatch, given):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(command.tempfile, "TemporaryFile", full)
-    with pytest.raises(MaintenanceError, match="temporary folder cannot be written to: No space left on device"):
+    with pytest.raises(
+        command.CommandUnfinished, match="temporary folder cannot be written to: No space left on device"
+    ):
         command.run(["true"], timeout=5, stdin=given)
 
 
 def test_input_that_does_not_fit_is_said(monkeypatch):
-    monkeypatch.setattr(command.tempfile, "TemporaryFile", lambda **_options: open("/dev/full", "r+b", buffering=0))
-    with pytest.raises(MaintenanceError, match="No space left on device"):
+    full = Path("/dev/full")
+    monkeypatch.setattr(command.tempfile, "TemporaryFile", lambda **_options: full.open("r+b", 0))
+    with pytest.raises(command.CommandUnfinished, match="No space left on device"):
         command.run(["true"], timeout=5, stdin=b"x")
 
 
