@@ -29,7 +29,7 @@ def parse_intervals(raw: object, *, option: str) -> dict[str, float]:
     for name, days in raw.items():
         if name not in INTERVALS:
             raise OptionError(f"{option}.{name}", name, f"one of {', '.join(INTERVALS)}")
-        if isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 < days <= 3660:
+        if isinstance(days, bool) or not isinstance(days, (int, float)) or not 1 <= days <= 3660:
             raise OptionError(f"{option}.{name}", days, "a number of days from 1 to 3660")
         intervals[str(name)] = float(days)
     return intervals

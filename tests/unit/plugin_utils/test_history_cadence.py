@@ -39,7 +39,19 @@ def test_expected_interval_replaces_the_usual_one():
     assert not only({"daily": [(AT - 3 * DAY, 1)]}, expected={"daily": 7.0})["late"]
 
 
-@pytest.mark.parametrize("raw", [["weekly"], {"hourly": 1}, {"weekly": 0}, {"weekly": True}, {"weekly": "often"}])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        ["weekly"],
+        {"hourly": 1},
+        {"weekly": 0},
+        {"weekly": 0.5},
+        {"weekly": 3661},
+        {"weekly": float("nan")},
+        {"weekly": True},
+        {"weekly": "often"},
+    ],
+)
 def test_wrong_intervals_are_told(raw):
     with pytest.raises(OptionError, match="expected_cadences"):
         parse_intervals(raw, option="expected_cadences")
