@@ -112,7 +112,8 @@ def disk_readonly(view: View) -> Iterator[Answer]:
                 evidence=[f"{mount.source} ({mount.kind})", f"fstab: {','.join(entry.options)}"],
             )
         else:
-            word = "read-only as intended" if mount.read_only else "writable"
+            intent = "as /etc/fstab wants it" if entry else "and /etc/fstab says nothing of it"
+            word = f"read-only, {intent}" if mount.read_only else "writable"
             yield view.state(check, mount.point, "ok", f"{mount.point} is {word}")
 
 

@@ -170,6 +170,10 @@ def reboot(view: View) -> Iterator[Answer]:
         where = "" if not view.host.boot.container else "; the kernel is not the container's own and was not looked at"
         yield view.state(check, "host", "ok", f"nothing asks for a reboot{where}")
         return
+    if not since:
+        # needrestart gives no date, and 0 s would be a figure that nobody measured.
+        yield view.state(check, "host", "info", f"a reboot is due ({'; '.join(reasons)}); since when is not known")
+        return
     waiting = max(0.0, (view.host.now - min(since, default=view.host.now)).total_seconds())
     phrase = f"a reboot is due ({'; '.join(reasons)}) and has been waiting for"
     yield from view.measure(check, "host", waiting, phrase, evidence=[f"package {name}" for name in state.packages])

@@ -142,6 +142,12 @@ def test_read_only_is_compared_with_what_fstab_wants(ask_one, healthy, make, opt
     assert ask_one(holding(healthy, system, fstab=[entry]), "disk_readonly").status == status
 
 
+def test_nobody_is_said_to_want_what_fstab_says_nothing_of(ask_one, healthy, make):
+    image = FileSystem(make.mount("/image", read_only=True, super_read_only=True), make.space())
+    finding = ask_one(holding(healthy, image), "disk_readonly")
+    assert (finding.status, finding.summary) == ("ok", "/image is read-only, and /etc/fstab says nothing of it")
+
+
 @pytest.mark.parametrize("check", ["disk_bytes", "disk_inodes"])
 def test_a_mount_that_does_not_answer_is_unknown(ask_one, healthy, make, check):
     dead = FileSystem(make.mount("/nfs", kind="nfs4"), Absent("/nfs did not answer in time", status="unknown"))

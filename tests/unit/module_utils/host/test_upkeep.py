@@ -97,7 +97,9 @@ def test_a_newer_kernel_is_a_reason_without_the_distributions_mark(ask_one, heal
 
 def test_microcode_is_a_reason_too(ask_one, healthy):
     host = replace(healthy, needrestart=Needrestart(kernel=1, microcode=2, services=()))
-    assert ask_one(host, "reboot").status == "info"
+    finding = ask_one(host, "reboot")
+    assert (finding.status, finding.value) == ("info", None)
+    assert "microcode is installed); since when is not known" in finding.summary
 
 
 def test_a_mark_from_the_future_waits_for_no_time(ask_one, healthy, make):
