@@ -32,7 +32,7 @@ class Listener:
 
     @property
     def loopback(self) -> bool:
-        return self.address.startswith("127.") or self.address in ("::1", "::ffff:127.0.0.1")
+        return self.address.startswith(("127.", "::ffff:127.")) or self.address == "::1"
 
     @property
     def wildcard(self) -> bool:

@@ -34,6 +34,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.por
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import SystemdError, Unit
 
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_V6_ONLY = Path("/proc/sys/net/ipv6/bindv6only")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -125,11 +126,20 @@ def _look_at_ports(context: Context, expected: Expected, result: Result) -> None
     # Who holds a socket costs a walk over every process; only sockets that a finding will speak of are worth it.
     spoken_of = [one for one in listening if any(wanted.covers(one) for wanted in expected.ports)]
     owners = listeners.holders({one.inode for one in (*spoken_of, *strangers)})
+    v6_only = _v6_only()
     for wanted in expected.ports:
-        result.findings += judge_port(wanted, listening, owners)
+        result.findings += judge_port(wanted, listening, owners, v6_only=v6_only)
     if watch:
         reachable = sum(1 for one in listening if not one.loopback)
         result.findings += judge_unexpected(strangers, owners, reachable=reachable)
+
+
+def _v6_only() -> bool:
+    """The kernel's default for sockets on all IPv6 addresses (ip-sysctl: bindv6only)."""
+    try:
+        return _V6_ONLY.read_text(encoding="ascii").strip() == "1"
+    except (OSError, ValueError):
+        return False
 
 
 def _outgoing_ports() -> range:

@@ -20,13 +20,15 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.exp
 _RIGHTS = "Run with become: true to see whose sockets these are."
 
 
-def judge_port(wanted: PortWanted, sockets: Sequence[Listener], owners: Holders) -> list[Finding]:
-    """All findings for one entry of ``ports``."""
+def judge_port(
+    wanted: PortWanted, sockets: Sequence[Listener], owners: Holders, *, v6_only: bool = False
+) -> list[Finding]:
+    """All findings for one entry of ``ports``. ``v6_only``: a socket on ``::`` takes no IPv4 (bindv6only)."""
     listening = [socket for socket in sockets if wanted.covers(socket)]
     evidence = [described(socket, owners) for socket in listening]
     if wanted.state == "closed":
         return [_closed(wanted, listening, evidence)]
-    findings = [_listening(wanted, listening, evidence)]
+    findings = [_listening(wanted, listening, evidence, v6_only=v6_only)]
     if wanted.address == "loopback" and listening:
         findings.append(_exposed(wanted, listening, evidence))
     if wanted.process:
@@ -49,21 +51,27 @@ def _closed(wanted: PortWanted, listening: Sequence[Listener], evidence: Sequenc
     return CATALOGUE.stated("services.port", wanted.item, "critical", summary, evidence=evidence)
 
 
-def _listening(wanted: PortWanted, listening: Sequence[Listener], evidence: Sequence[str]) -> Finding:
+def _listening(wanted: PortWanted, listening: Sequence[Listener], evidence: Sequence[str], *, v6_only: bool) -> Finding:
     if not listening:
         return CATALOGUE.stated("services.port", wanted.item, "critical", f"Nothing listens on {wanted.item}")
-    if not any(_at_address(wanted, socket) for socket in listening):
+    if not any(_at_address(wanted, socket, v6_only=v6_only) for socket in listening):
         summary = f"{wanted.item} listens on {_places(listening)}, but not on {_wording(wanted.address)}"
         return CATALOGUE.stated("services.port", wanted.item, "critical", summary, evidence=evidence)
     return CATALOGUE.stated("services.port", wanted.item, "ok", f"{wanted.item} listens on {_places(listening)}")
 
 
-def _at_address(wanted: PortWanted, socket: Listener) -> bool:
+def _at_address(wanted: PortWanted, socket: Listener, *, v6_only: bool) -> bool:
     if wanted.address == "loopback":
         return socket.loopback or socket.wildcard
     if wanted.address == "any":
         return socket.wildcard
-    return not wanted.address or socket.wildcard or socket.address == wanted.address
+    if not wanted.address or socket.address == wanted.address:
+        return True
+    # 0.0.0.0 takes IPv4 alone, :: takes IPv6 and, unless the kernel's default is otherwise, IPv4 as well.
+    wants_v6 = ":" in wanted.address
+    return (socket.address == "0.0.0.0" and not wants_v6) or (  # noqa: S104 - compared, not bound
+        socket.address == "::" and (wants_v6 or not v6_only)
+    )
 
 
 def _wording(address: str) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import socket
 
+import pytest
+
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import (
     Listener,
     collect,
@@ -39,6 +41,14 @@ def test_only_listening_sockets_count_and_port_5000_is_not_50000() -> None:
 def test_ipv6_addresses_are_read_in_host_byte_order() -> None:
     (entry,) = parse_table(TCP6, protocol="tcp")
     assert (entry.address, entry.port, entry.loopback) == ("::1", 3001, True)
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [("127.0.0.53", True), ("::ffff:127.0.0.1", True), ("::ffff:127.0.0.53", True), ("::ffff:10.0.0.1", False)],
+)
+def test_every_address_of_the_loopback_net_is_loopback(address, loopback) -> None:
+    assert Listener("tcp", address, 80, inode=1, uid=0).loopback is loopback
 
 
 def test_a_socket_of_this_process_is_found_with_its_owner() -> None:

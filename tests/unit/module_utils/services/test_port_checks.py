@@ -27,11 +27,11 @@ SEEN = Holders({entry.inode: ("sshd",) if entry.port == 22 else ("python3", "sys
 UNSEEN = Holders({}, False)
 
 
-def judge(sockets=None, holders=SEEN, **port):
+def judge(sockets=None, holders=SEEN, v6_only=False, **port):
     (wanted,) = parse({"ports": [port]}).ports
     return {
         finding.check.partition(".")[2]: finding.status
-        for finding in judge_port(wanted, REAL if sockets is None else sockets, holders)
+        for finding in judge_port(wanted, REAL if sockets is None else sockets, holders, v6_only=v6_only)
     }
 
 
@@ -134,3 +134,18 @@ def test_listening_and_closed_are_opposites(sockets, port):
 @given(SOCKETS)
 def test_nothing_on_loopback_is_a_stranger(sockets):
     assert not any(entry.loopback for entry in strangers(sockets))
+
+
+@pytest.mark.parametrize(
+    ("bound", "wanted", "v6_only", "status"),
+    [
+        ("::", "10.0.0.1", False, "ok"),
+        ("::", "10.0.0.1", True, "critical"),
+        ("::", "2001:db8::1", True, "ok"),
+        ("0.0.0.0", "10.0.0.1", True, "ok"),
+        ("0.0.0.0", "2001:db8::1", False, "critical"),
+    ],
+)
+def test_all_addresses_of_one_family_are_not_those_of_the_other(bound, wanted, v6_only, status):
+    socket = Listener("tcp", bound, 80, inode=1, uid=0)
+    assert judge([socket], v6_only=v6_only, port=80, address=wanted)["port"] == status
