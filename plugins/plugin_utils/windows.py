@@ -32,6 +32,8 @@ HORIZON = timedelta(days=400)
 YEARS = range(1970, 9000)
 _RULE = re.compile(r"FREQ=[A-Z]+(;[A-Z]+=[A-Z0-9,+-]+)*;?")
 _NEEDS_A_START = re.compile(r"COUNT=|INTERVAL=(?!1\b)")
+_INTERVAL = re.compile(r"\bINTERVAL=([^;]*)")
+_OFTEN = re.compile(r"\bFREQ=(HOURLY|DAILY|WEEKLY)\b")
 _PROOF = datetime(9960, 1, 1)  # noqa: DTZ001 - local time without a zone is meant
 _DURATION = re.compile(r"(?:(\d{1,3})\s*d)?\s*(?:(\d{1,4})\s*h)?\s*(?:(\d{1,5})\s*m(?:in)?)?", re.ASCII)
 _WEEKLY_KEYS = {"name", "timezone", "days", "start", "end"}
@@ -94,14 +96,23 @@ class Window:
 
     def _by_rule(self, local: datetime) -> Iterator[tuple[datetime, datetime]]:
         # Without a start date the rule says all by itself, and where it starts only costs time.
-        often = re.match(r"FREQ=(HOURLY|DAILY|WEEKLY)", self.rule)
+        often = _OFTEN.search(self.rule)
         near = local.date() - self.length - timedelta(days=21)
         anchor = self.first or (near if often else date(local.year - 1, 1, 1))
+        if often and anchor < near and "COUNT=" not in self.rule:
+            # Whole periods further on the rule says the same, without a walk through every hour of decades. A step of
+            # so many hours fits into as many days.
+            period = self._interval() * (7 if often[1] == "WEEKLY" else 1)
+            anchor += timedelta(days=(near - anchor).days // period * period)
         rule = rrulestr(self.rule, dtstart=datetime.combine(anchor, time(0)), ignoretz=True)
         for begin in rule.xafter(local - self.length - timedelta(days=1), inc=True):
             if begin > local + HORIZON:
                 return
             yield begin, begin + self.length
+
+    def _interval(self) -> int:
+        match = _INTERVAL.search(self.rule)
+        return int(match[1]) if match else 1
 
 
 def _in_zone(local: datetime, zone: ZoneInfo) -> datetime:
@@ -244,6 +255,11 @@ def _rule(raw: object, *, option: str) -> str:
         raise OptionError(option, raw, expected)
     if re.search(r"FREQ=(SECONDLY|MINUTELY)", rule):
         raise OptionError(option, rule, "a rule that repeats hourly at the most")
+    interval = _INTERVAL.search(rule)
+    if interval and not re.fullmatch(r"0*[1-9][0-9]{0,3}", interval[1]):
+        raise OptionError(option, rule, "a rule with an INTERVAL from 1 to 9999")
+    if "FREQ=HOURLY" in rule and "COUNT=" in rule:
+        raise OptionError(option, rule, "an hourly rule that ends with UNTIL, not with COUNT")
     try:
         parsed: Any = rrulestr(rule, dtstart=_PROOF, ignoretz=True)
         # Whether it ever comes is tried near the end of the calendar, where the search for a day that never comes ends

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil.rrule import rrulestr
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import windows
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import (
     Calendar,
     decide,
@@ -162,6 +165,40 @@ def test_rules_that_people_write(rule, extra, moment):
     assert decide(calendar({"rrule": rule, "duration": "40m", **extra}), at(moment)).allowed
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=HOURLY",
+        "FREQ=HOURLY;INTERVAL=7",
+        "FREQ=HOURLY;INTERVAL=5;BYDAY=SA",
+        "FREQ=DAILY;INTERVAL=3;BYHOUR=2",
+        "FREQ=WEEKLY",
+        "FREQ=WEEKLY;INTERVAL=3;BYDAY=MO,SA;BYHOUR=3",
+        "FREQ=WEEKLY;INTERVAL=2;WKST=SU;BYDAY=SU,MO",
+        "FREQ=DAILY;INTERVAL=5",
+    ],
+)
+def test_an_old_start_date_counts_as_if_every_period_since_were_walked(rule):
+    rules = calendar({"rrule": rule, "duration": "1h", "start_date": "2025-01-01"}, zone="UTC")
+    (window,) = rules.windows
+    moment = at("2026-06-19T00:30", "UTC")
+    walked = rrulestr(rule, dtstart=datetime(2025, 1, 1)).xafter(datetime(2026, 6, 18, 23, 30), count=20)  # noqa: DTZ001
+    assert [span.start.replace(tzinfo=None) for span in islice(window.spans(moment, frozenset()), 20)] == list(walked)
+
+
+def test_an_hourly_rule_is_not_walked_from_its_start(monkeypatch):
+    anchors = []
+
+    def recording(rule, *, dtstart, ignoretz):
+        anchors.append(dtstart)
+        return rrulestr(rule, dtstart=dtstart, ignoretz=ignoretz)
+
+    rules = calendar({"rrule": "FREQ=HOURLY", "duration": "1h", "start_date": "1970-01-01"}, zone="UTC")
+    monkeypatch.setattr(windows, "rrulestr", recording)
+    assert decide(rules, at("2026-06-20T00:30", "UTC")).allowed
+    assert anchors[0] > datetime(2026, 5, 1)  # noqa: DTZ001
+
+
 def test_a_start_date_says_from_which_week_every_second_one_counts():
     rules = calendar(
         {"rrule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=SA;BYHOUR=3", "duration": "1h", "start_date": "2026-06-06"}
@@ -307,6 +344,9 @@ def test_moments_beyond_the_calendar_are_refused_in_a_sentence(raw):
     [
         "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
         "FREQ=HOURLY;BYMONTH=4;BYMONTHDAY=31",
+        "FREQ=HOURLY;COUNT=5",
+        "FREQ=DAILY;INTERVAL=0",
+        "FREQ=DAILY;INTERVAL=-1",
         "FREQ=SECONDLY",
         "FREQ=MINUTELY;BYHOUR=2",
         "FREQ=WEEKLY;BYHOUR=2",
