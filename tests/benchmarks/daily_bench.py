@@ -25,9 +25,11 @@ HERE = Path(__file__).parent
 TRANSLATED = HERE / "translated_daily.yml"
 OURS = "fleetcare.maintenance.daily"
 VARIABLES: dict[str, Any] = {
-    "services_units": ["cron.service", "ssh.service"],
+    "services_units": [{"name": "cron.service", "enabled": True}, {"name": "ssh.service", "enabled": True}],
     "services_ports": [{"port": 22}, {"port": 8000}],
-    "web_endpoints": ["http://127.0.0.1:8000/"],
+    "services_watch_ports": True,
+    "services_ports_allowed": [22, 8000],
+    "web_endpoints": [{"url": "http://127.0.0.1:8000/", "min_bytes": 1}],
 }
 PEER_CONFIGURATION = """\
 [defaults]

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import parse_time
@@ -62,10 +62,19 @@ _CHANGE_WORDS = (
 _TICK_TONE = {"done": "ok", "failed": "critical", "skipped": "skipped", "not looked at": "skipped"}
 
 
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Where templates stay compiled from run to run: a folder of this user alone, which Jinja2 makes and checks."""
+    try:
+        return FileSystemBytecodeCache()
+    except (RuntimeError, OSError):
+        return None
+
+
 @cache
 def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=_compiled(),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
