@@ -48,7 +48,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration, shorten
 
 # What the gate needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import intake, journal, run, settings  # noqa: F401
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import (  # noqa: F401 pylint: disable=unused-import
+    intake,
+    journal,
+    run,
+    settings,
+)
 
 COLORS = {
     "critical": "bright red",

@@ -104,10 +104,10 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
     return rows
 
 
-def measure(sizes: Mapping[int, int] = ROUNDS) -> list[dict[str, Any]]:
+def measure(sizes: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
     """Rows for the table: case, ours, peer, peer_name, ratio (peer over ours), unit. ``sizes``: hosts to rounds."""
     rows = []
-    for size, rounds in sizes.items():
+    for size, rounds in (sizes or ROUNDS).items():
         with tempfile.TemporaryDirectory() as scratch:
             directory = Path(scratch)
             names = [f"bench{number:02d}" for number in range(1, size + 1)]

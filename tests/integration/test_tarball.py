@@ -39,9 +39,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("awx")
     (folder / "ansible.cfg").touch()
     environment = {"HOME": str(tmp_path_factory.mktemp("home")), "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
+    collections = folder / "project" / "collections"
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
     _galaxy("build", "--output-path", str(folder), str(ROOT), environment=environment)
     (tarball,) = folder.glob("*.tar.gz")
-    collections = folder / "project" / "collections"
     _galaxy("install", "--collections-path", str(collections), str(tarball), environment=environment)
     return folder
 

@@ -29,8 +29,14 @@ def _within(entry: dict[str, str], key: str, junk: object) -> list[dict[str, obj
 
 
 #: What is right in every place where a value stands; everything else of JUNK must end in a sentence.
-JUNK: tuple[object, ...] = (0, 1, -1, 2.5, True, False, "", " ", "junk", [], ["x"], [[]], [None], {}, {"x": 1}, [{}], [{"x": {}}],
-                            float("nan"), date(2026, 1, 1), datetime.fromisoformat("2026-01-01T00:00"), b"x", "\x1b[31m", "x" * 100_000, [3], {1: 2})  # fmt: skip
+_TIMES = (date(2026, 1, 1), datetime.fromisoformat("2026-01-01T00:00"))
+_LISTS = ([], ["x"], [[]], [None], [{}], [{"x": {}}], [3])
+JUNK: tuple[object, ...] = (
+    *(0, 1, -1, 2.5, float("nan"), True, False, "", " ", "junk", b"x", "\x1b[31m", "x" * 100_000),
+    *({}, {"x": 1}, {1: 2}),
+    *_LISTS,
+    *_TIMES,
+)
 PLACES: dict[str, Callable[[object], object]] = {
     "maintenance_levels": lambda junk: junk,
     "maintenance_levels.host.memory": lambda junk: {"host.memory": junk},
