@@ -83,7 +83,7 @@ def test_the_installed_collection_runs_its_day_on_real_hosts_and_closes_its_jour
     verdict = verify(reports / "journal")
     assert not verdict.problems
     assert not verdict.open_runs
-    assert "latest.html" in output
+    assert f"{run}/report.html" in output
 
 
 def test_the_tarball_carries_the_product_and_nothing_else(project: Path) -> None:
