@@ -40,7 +40,10 @@ PUBLIC = {
     "deb.debian.org",
 }
 
-texts = pytest.mark.parametrize("name", [name for name in tree.files() if name not in ("LICENSE", THIS)])
+PICTURES = (".png",)
+texts = pytest.mark.parametrize(
+    "name", [name for name in tree.files() if name not in ("LICENSE", THIS) and not name.endswith(PICTURES)]
+)
 
 
 def content(name: str) -> str:

@@ -11,12 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 
@@ -145,10 +145,11 @@ def _wait(
     most: int = FLOOD * MAX_OUTPUT,
 ) -> int:
     """Wait for the end, and look now and then how much has been written."""
-    deadline = time.monotonic() + timeout
+    clock = Clock()
+    deadline = clock.monotonic() + timeout
     try:
         while True:
-            left = max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - clock.monotonic())
             try:
                 return process.wait(timeout=min(left, LOOK_SECONDS))
             except subprocess.TimeoutExpired:
