@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.tests.images.containers import Fleet, hosts
 from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
 
@@ -79,13 +80,17 @@ def run(playbook: str, *, inventory: Path, directory: Path) -> Cost:
 
 
 def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any]]:
-    """Both playbooks in turn, ``rounds`` times after one that is thrown away; a row for wall time and one for CPU."""
+    """Both playbooks in turn, ``rounds`` times, after one that is thrown away where there are several.
+
+    Returns a row for wall time and one for CPU.
+    """
     inventory = fleet.write_inventory(directory / "hosts.yml", variables=VARIABLES)
     costs: dict[str, list[Cost]] = {OURS: [], str(TRANSLATED): []}
-    for number in range(rounds + 1):
+    warm_up = int(rounds > 1)
+    for number in range(rounds + warm_up):
         for playbook, seen in costs.items():
             cost = run(playbook, inventory=inventory, directory=directory)
-            if number:
+            if number >= warm_up:
                 seen.append(cost)
     rows = []
     for figure, word in (("wall", "wall time"), ("cpu", "controller CPU")):
@@ -93,7 +98,7 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
         peer = statistics.median(getattr(cost, figure) for cost in costs[str(TRANSLATED)])
         rows.append(
             {
-                "case": f"daily run, {len(fleet)} SSH host{'s' if len(fleet) > 1 else ''}, {word}",
+                "case": f"daily run, {counted(len(fleet), 'SSH host')}, {word}, {counted(rounds, 'round')}",
                 "ours": round(ours, 2),
                 "peer": round(peer, 2),
                 "peer_name": "translated tasks",
