@@ -186,7 +186,10 @@ STAGES: dict[str, Stage] = {
     ),
     "bench": Stage(
         needs=("containers",),
-        steps=(_program("python tests/benchmarks/run.py"),),
+        steps=tuple(
+            _program(f"python -m {PACKAGE}.tests.benchmarks.run {name}", PYTHONPATH=str(CACHE / "collections"))
+            for name in ("http", "report", "daily")
+        ),
     ),
     "docs": Stage(steps=(Step("the page of checks", _checks_page),)),
     "images": Stage(
