@@ -84,13 +84,13 @@ PLACES: dict[str, Callable[[object], object]] = {
 
 
 def parse(**given):
-    return settings.parse(given, working_directory=Path("/work"), environment={"USER": "someone"})
+    return settings.parse(given, working_directory=Path("/srv/site"), environment={"USER": "someone"})
 
 
 def test_nothing_set_is_the_defaults():
     plain = parse()
-    assert plain.reports == Path("/work/reports")
-    assert plain.journal == Path("/work/reports/journal")
+    assert plain.reports == Path("/srv/site/reports")
+    assert plain.journal == Path("/srv/site/reports/journal")
     assert (plain.on_failure, plain.fail_on, plain.cadence, plain.state_dir) == ("error", "critical", "", None)
     assert plain.levels == {}
     assert plain.calendar.windows == ()
@@ -209,7 +209,7 @@ def test_only_our_own_variables_are_templated():
 
 
 def test_paths_are_from_the_working_directory_and_the_home():
-    assert parse(maintenance_reports_dir="out").reports == Path("/work/out")
+    assert parse(maintenance_reports_dir="out").reports == Path("/srv/site/out")
     assert parse(maintenance_reports_dir="/srv/out").reports == Path("/srv/out")
     assert parse(maintenance_reports_dir="~/out").reports == Path.home() / "out"
     # This one lies on the host, whose home is another.
@@ -230,5 +230,5 @@ def test_every_consumer_is_a_name_that_state_takes_and_no_two_hosts_share_it(con
 
 
 def test_an_awx_job_is_one_consumer_whatever_its_container_is_called():
-    plain = settings.parse({}, working_directory=Path("/work"), environment={"AWX_HOST": "https://awx"})
+    plain = settings.parse({}, working_directory=Path("/srv/site"), environment={"AWX_HOST": "https://awx"})
     assert plain.consumer == "awx"
