@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Deadline
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
 
 
 class NotNeeded(MaintenanceError):
@@ -27,13 +27,17 @@ class Unachieved(MaintenanceError):
 
 @dataclass(frozen=True)
 class Step:
-    """One change that would be made: ``estimate`` is what it costs or wins, with units in the keys."""
+    """One change that would be made: ``estimate`` is what it costs or wins, with units in the keys.
+
+    ``longest`` is how many seconds it may take at the most, 0 where that is not known.
+    """
 
     action: str
     target: str
     reason: str
     reversible: bool
     estimate: dict[str, Any] = field(default_factory=dict)
+    longest: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -74,8 +78,8 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
 
     ``act`` does one step and verifies it; a MaintenanceError from it makes the step ``failed`` and the next one is
     tried; where it is Unachieved, the step counts as done and failed. Any other error is a fault of ours: it is
-    reported with what was done before it, and the rest is ``left``. Steps that the deadline cut off, and those
-    that are no longer needed, are ``left`` too, with the reason.
+    reported with what was done before it, and the rest is ``left``. Steps that the deadline cut off or would cut
+    off, and those that are no longer needed, are ``left`` too, with the reason.
     """
     outcome = Execution()
     fault = ""
@@ -85,6 +89,12 @@ def execute(plan: Sequence[Step], act: Callable[[Step], Effect], *, deadline: De
             continue
         if deadline.passed():
             outcome.left.append(kept(step.target, f"{step.action} was planned, but the window had closed"))
+            continue
+        if deadline.left() < step.longest:
+            left = f"{duration(int(deadline.left()))} is left until the deadline"
+            outcome.left.append(
+                kept(step.target, f"{step.action} was planned, but it may take {duration(step.longest)}, and {left}")
+            )
             continue
         started = deadline.clock.monotonic()
         try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import ledger
@@ -24,7 +24,8 @@ class Situation:
     """All that a decision rests on.
 
     ``monotonic`` and ``left`` (until the deadline) in seconds; ``units`` by name; ``heard`` are the answers of each
-    probe, oldest first; ``uncounted`` says why earlier restarts are not known, empty where they are.
+    probe, oldest first; ``uncounted`` says why earlier restarts are not known, empty where they are. ``promised`` is
+    how many seconds the steps may take that are planned already.
     """
 
     units: Mapping[str, Unit]
@@ -35,6 +36,7 @@ class Situation:
     left: float
     root: bool
     uncounted: str = ""
+    promised: float = 0.0
 
     def last(self, probe: Probe) -> Outcome:
         heard = self.heard.get(probe)
@@ -72,8 +74,14 @@ class Decision:
 
 
 def decide(targets: Sequence[Target], situation: Situation) -> list[Decision]:
-    """A decision for each target, in the same order."""
-    return [_decide(target, situation) for target in targets]
+    """A decision for each target, in the same order; together the steps fit into the time that is left."""
+    decisions = list[Decision]()
+    promised = situation.promised
+    for target in targets:
+        decision = _decide(target, replace(situation, promised=promised))
+        decisions.append(decision)
+        promised += decision.step.longest if decision.step else 0.0
+    return decisions
 
 
 def _decide(target: Target, situation: Situation) -> Decision:
@@ -105,7 +113,13 @@ def _step(target: Target, situation: Situation, *, failed: int, said: str) -> St
         reason=f"{counted(failed, 'probe')} in a row failed: {said}",
         reversible=False,
         estimate={"verify_seconds": target.verify_seconds, "restarts_left_today": target.restarts_per_day - before - 1},
+        longest=_job(target, situation) + target.verify_seconds,
     )
+
+
+def _job(target: Target, situation: Situation) -> float:
+    unit = situation.unit(target.unit)
+    return job_seconds(unit) if unit else 0.0
 
 
 def _stopped_on_purpose(target: Target, situation: Situation) -> Refusal | None:
@@ -180,13 +194,14 @@ def _cooling_down(target: Target, situation: Situation) -> Refusal | None:
 
 
 def _window_closes(target: Target, situation: Situation) -> Refusal | None:
-    unit = situation.unit(target.unit)
-    job = job_seconds(unit) if unit else 0.0
-    if situation.left >= job + target.verify_seconds:
+    job = _job(target, situation)
+    if situation.left >= situation.promised + job + target.verify_seconds:
         return None
-    left = duration(round(situation.left)) if situation.left else "no time"
+    left = f"{duration(int(situation.left)) if situation.left else 'no time'} is left until the deadline"
+    if situation.promised:
+        left += f", of which the steps before it may take {duration(situation.promised)}"
     proof = duration(target.verify_seconds)
-    reason = f"{left} is left until the deadline; the {target.action} may take {duration(job)}, and the proof {proof}"
+    reason = f"{left}; the {target.action} may take {duration(job)}, and the proof {proof}"
     return Refusal(reason, "It is looked at again in the next window; maintenance_override opens one at once.")
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -114,6 +115,16 @@ def test_steps_behind_the_deadline_are_left_with_the_reason():
     outcome = run(["a", "b", "c"], fine, minutes=2)
     assert [done["target"] for done in outcome.applied] == ["a", "b"]
     assert outcome.left == [{"target": "c", "reason": "vacuum was planned, but the window had closed"}]
+
+
+def test_a_step_that_may_outlast_the_deadline_is_not_begun_and_a_shorter_one_is():
+    clock = Ticking()
+    plan = [replace(step(target), longest=longest) for target, longest in (("a", 120.0), ("b", 121.0), ("c", 30.0))]
+    outcome = execute(plan, fine, deadline=Deadline(clock, START + timedelta(minutes=2)))
+    assert [done["target"] for done in outcome.applied] == ["a", "c"]
+    assert outcome.left == [
+        {"target": "b", "reason": "vacuum was planned, but it may take 2 min 1 s, and 2 min is left until the deadline"}
+    ]
 
 
 def test_a_step_shows_hostile_names_cleaned():

@@ -438,6 +438,57 @@ def test_a_window_that_closes_too_soon(attempt, seconds, planned):
     assert (len(result["plan"]), len(world.done), len(result["kept"])) == (planned, planned, 1 - planned)
 
 
+WEB = "tcp 127.0.0.1:443"
+
+
+class TwoHanging(Fake):
+    """A restart cures the restarted one alone, and takes ``seconds`` of the clock."""
+
+    def __init__(self, clock, *, seconds=0):
+        super().__init__(shown("app.service"), shown("web.service"), answers={APP: [BAD], WEB: [BAD]})
+        self.clock, self.seconds = clock, seconds
+
+    def act(self, verb, unit, *, timeout):
+        self.clock.sleep(self.seconds)
+        self.done.append((verb, unit))
+        self.answers[APP if unit == "app.service" else WEB] = [GOOD]
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("seconds", "planned"), [(263, 1), (264, 2)])
+def test_a_plan_holds_only_what_fits_into_the_window_one_after_the_other(attempt, check, seconds, planned):
+    # 4 s of listening, and twice 120 s for systemd and 10 s for the proof.
+    deadline = (START + timedelta(seconds=seconds)).isoformat()
+    clock = Frozen()
+    web = {"name": "web", "probe": {"port": 443}}
+    result = attempt(TwoHanging(clock), app(), web, check=check, deadline=deadline, clock=clock)
+    assert [step["target"] for step in result["plan"]] == ["app.service", "web.service"][:planned]
+    assert [one["target"] for one in result["kept"]] == ["app.service", "web.service"][planned:]
+    if planned == 1:
+        assert result["kept"][0]["reason"] == (
+            "4 min 19 s is left until the deadline, of which the steps before it may take 2 min 10 s; "
+            "the restart may take 2 min, and the proof 10 s"
+        )
+    if not check:
+        assert [step["target"] for step in result["applied"]] == [step["target"] for step in result["plan"]]
+
+
+def test_a_step_whose_time_the_steps_before_it_have_used_up_is_not_begun(attempt):
+    clock = Frozen()
+    world = TwoHanging(clock, seconds=150)
+    deadline = (START + timedelta(seconds=264)).isoformat()
+    result = attempt(world, app(), {"name": "web", "probe": {"port": 443}}, clock=clock, deadline=deadline)
+    assert len(result["plan"]) == 2
+    assert world.done == [("restart", "app.service")]
+    assert result["kept"] == [
+        {
+            "target": "web.service",
+            "reason": "restart was planned, but it may take 2 min 10 s, and 1 min 48 s is left until the deadline",
+        }
+    ]
+    assert status(result, "web.service") == "critical"
+
+
 @pytest.mark.parametrize("check", [True, False])
 def test_two_at_once(attempt, check):
     with attempt.ledger.alone():
@@ -533,6 +584,34 @@ def test_a_step_is_planned_only_when_all_of_it_is_right(heard, dependency, hours
     )
     assert (decision.step is not None) is right
     assert not (decision.step and decision.refusal)
+
+
+@given(
+    proofs=st.lists(st.integers(1, 1800), min_size=1, max_size=5),
+    left=st.floats(0, 5000),
+    down=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+def test_all_that_is_planned_fits_into_the_time_that_is_left(proofs, left, down):
+    targets = [
+        Target(f"app{at}.service", PortProbe("127.0.0.1", 80 + at), (), "restart", 1, 2, 5, 3, 600, proof, 2)
+        for at, proof in enumerate(proofs)
+    ]
+    situation = plan.Situation(
+        units={target.unit: shown(target.unit) for target in targets},
+        heard={target.probe: [BAD if bad else GOOD] for target, bad in zip(targets, down)},
+        deeds={},
+        now=START,
+        monotonic=100000.0,
+        left=left,
+        root=True,
+    )
+    spent = 0.0
+    for target, decision, bad in zip(targets, plan.decide(targets, situation), down):
+        needed = 120.0 + target.verify_seconds
+        assert (decision.step is not None) is (bad and spent + needed <= left)
+        if decision.step:
+            assert decision.step.longest == needed
+            spent += needed
 
 
 def test_errors_of_the_options_come_before_anything_is_asked(attempt):
