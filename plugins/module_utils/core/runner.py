@@ -17,13 +17,14 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import wrong_type
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue, hold_back
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import (
     Clock,
     Deadline,
     parse_time,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
     Finding,
     Metric,
@@ -91,6 +92,24 @@ class Result:
 Work = Callable[[Context], Result]
 
 
+class _Module(AnsibleModule):  # type: ignore[misc]
+    """Tells a wrong type in our own sentence, before Ansible looks at any option."""
+
+    params: dict[str, Any]
+    refusal: OptionError | None = None
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.refusal = wrong_type(self.argument_spec, self.params)
+        if self.refusal:
+            # What Ansible would now stumble over, or show in its result without knowing what is secret.
+            self.params = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
+
+    def fail_json(self, msg: str, **more: Any) -> NoReturn:
+        super().fail_json(msg=str(self.refusal or msg), **more)
+        raise AssertionError("fail_json returned")
+
+
 def run(
     work: Work,
     *,
@@ -112,11 +131,13 @@ def run(
     shared: dict[str, Mapping[str, Any]] = {}
     if catalogue is not None:
         shared = {**COMMON_ARGUMENTS, **(REPAIR_ARGUMENTS if repair else CHECK_ARGUMENTS)}
-    module = AnsibleModule(
+    module = _Module(
         argument_spec={**shared, **argument_spec},
         supports_check_mode=True,
         **module_arguments,
     )
+    if module.refusal:
+        _fail(module, module.refusal)
     try:
         result = perform(
             work,
