@@ -30,7 +30,7 @@ def module_arguments(module: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
     def capture(**arguments: Any) -> NoReturn:
         raise Captured(arguments)
 
-    monkeypatch.setattr(runner, "AnsibleModule", capture)
+    monkeypatch.setattr(runner, "Module", capture)
     imported = importlib.import_module(f"{tree.PACKAGE}.plugins.modules.{module}")
     with pytest.raises(Captured) as caught:
         imported.main()

@@ -92,7 +92,7 @@ class Result:
 Work = Callable[[Context], Result]
 
 
-class _Module(AnsibleModule):  # type: ignore[misc]
+class Module(AnsibleModule):  # type: ignore[misc]
     """Tells a wrong type in our own sentence, before Ansible looks at any option."""
 
     params: dict[str, Any]
@@ -131,7 +131,7 @@ def run(
     shared: dict[str, Mapping[str, Any]] = {}
     if catalogue is not None:
         shared = {**COMMON_ARGUMENTS, **(REPAIR_ARGUMENTS if repair else CHECK_ARGUMENTS)}
-    module = _Module(
+    module = Module(
         argument_spec={**shared, **argument_spec},
         supports_check_mode=True,
         **module_arguments,

@@ -81,4 +81,4 @@ JUNK = st.recursive(
 def test_what_is_let_through_ansible_takes_or_tells_without_a_traceback(option, value):
     if wrong_type(SPEC, {option: value}) is None:
         for message in ArgumentSpecValidator(SPEC).validate({option: value}).error_messages:
-            assert message.startswith("rooms.") or message.startswith("login.")
+            assert message.startswith(("rooms.", "login."))

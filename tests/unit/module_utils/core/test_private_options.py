@@ -31,6 +31,8 @@ class Ended(Exception):
 class Module:
     """As much of AnsibleModule as ends a module, with its own way of masking."""
 
+    refusal = None
+
     def __init__(self, *, argument_spec: dict[str, Any], **_options: Any) -> None:
         self.argument_spec = argument_spec
         self.params = dict(GIVEN)
@@ -48,7 +50,7 @@ class Module:
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Context], Result]], str]:
-    monkeypatch.setattr(runner, "AnsibleModule", Module)
+    monkeypatch.setattr(runner, "Module", Module)
 
     def run(work: Callable[[Context], Result]) -> str:
         with pytest.raises(Ended) as caught:
