@@ -21,6 +21,7 @@ from typing import Any
 from ansible import constants
 from ansible.context import CLIARGS
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.splitter import parse_kv
 from ansible.release import __version__ as ansible_version
 
@@ -28,6 +29,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.journal.chain import SCHEMA
 
 _RUN_NAME = "fleetcare-run"
+#: Stands for extra variables whose names cannot be told.
+_UNNAMED = "(inline)"
 #: How AWX and its predecessors tell a job about itself.
 _JOB_VARIABLES = {
     "job_id": ("awx_job_id", "tower_job_id"),
@@ -159,24 +162,36 @@ def _extra_names(extra: Any) -> list[str]:
     names: set[str] = set()
     for piece in extra:
         text = str(piece).strip()
-        if text.startswith("{"):
-            try:
-                names.update(str(name) for name in json.loads(text))
-            except ValueError:
-                names.add("(inline)")
-        elif text.startswith("@"):
+        if text.startswith("@"):
             names.add(text)
-        elif not text.startswith("["):
+        elif text.startswith(("{", "[")):
+            names.update(_named(text))
+        elif text:
             names.update(_keys(text))
     return sorted(names)
 
 
 def _keys(text: str) -> set[str]:
-    """The names in ``key=value`` words as Ansible itself reads them: an equals sign within quotes makes no name."""
+    """The names in ``key=value`` words as Ansible itself reads them: an equals sign within quotes makes no name.
+
+    Of words without one Ansible makes no variable; that ``name: value`` was given is told all the same.
+    """
     try:
-        return {str(name) for name in parse_kv(text)} - {"_raw_params"}
+        pairs = parse_kv(text)
     except AnsibleError:
-        return {"(inline)"}
+        return {_UNNAMED}
+    rest = pairs.pop("_raw_params", "")
+    return {str(name) for name in pairs} | (_named(rest) if rest else set())
+
+
+def _named(text: str) -> set[str]:
+    """The names in a mapping in YAML or JSON; what is no name may be a secret, and is not shown."""
+    try:
+        read = DataLoader().load(text)
+    except AnsibleError:
+        return {_UNNAMED}
+    names = list(read) if isinstance(read, Mapping) else [""]
+    return {str(name) if str(name).isidentifier() else _UNNAMED for name in names}
 
 
 def commit_of(directory: Path) -> str:
