@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import intake, journal, run, settings
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.maintenance import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership import owners_of, suppress
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.payload import Payload
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import MODULES, Entry
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import Decision, decide
 
@@ -153,11 +154,14 @@ class Passage:
         return decide(self.settings.calendar, self.clock.now())
 
     def _execute(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        packed = Payload(self.module)
+        packed.borrow()
         result: dict[str, Any] = self.action._execute_module(
             module_name=f"{COLLECTION}.{self.module}",
             module_args=arguments,
             task_vars=dict(self.variables),
         )
+        packed.keep()
         # A host that dies now has answered all the same.
         with contextlib.suppress(AnsibleConnectionFailure):
             self.action._remove_tmp_path(self.action._connection._shell.tmpdir)

@@ -47,13 +47,8 @@ from ansible.utils.color import stringc
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, STATUSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration, shorten
 
-# What the gate needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import (  # noqa: F401 pylint: disable=unused-import
-    intake,
-    journal,
-    run,
-    settings,
-)
+# The gate and what it needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
+from ansible_collections.fleetcare.maintenance.plugins.action import gate  # noqa: F401 pylint: disable=unused-import
 
 COLORS = {
     "critical": "bright red",

@@ -102,6 +102,21 @@ def read_trusted(path: Path) -> Any:
 
     ``{}`` stands for a file that is not JSON. Raises StateError for a file that cannot be read or is somebody else's.
     """
+    data = read_own(path)
+    if data is None:
+        return None
+    try:
+        document = json.loads(data)
+    except ValueError:
+        document = None
+    return {} if document is None else document
+
+
+def read_own(path: Path) -> bytes | None:
+    """The bytes of a plain file that is ours, not followed through a link; None where there is none.
+
+    Raises StateError for a file that cannot be read or is somebody else's.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -112,11 +127,7 @@ def read_trusted(path: Path) -> Any:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
             raise StateError(f"State in {path} is not a plain file of uid {os.geteuid()} and is not trusted.")
-        try:
-            document = json.load(stream)
-        except ValueError:
-            document = None
-    return {} if document is None else document
+        return stream.read()
 
 
 def prepare_directory(directory: Path) -> None:

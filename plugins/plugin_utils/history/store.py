@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -73,6 +73,8 @@ class History:
     def __init__(self, url: URL) -> None:
         self._url = url
         self._sqlite = url.get_backend_name() == "sqlite"
+        # Of the two the one that is needed: a report on a few hosts is mostly the time that imports take.
+        self._dialect: Any = import_module(f"sqlalchemy.dialects.{url.get_backend_name()}")
         with self._told("opened"):
             if self._sqlite:
                 make_file(Path(str(url.database)))
@@ -360,7 +362,7 @@ class History:
     # --- dialects --------------------------------------------------------------------------------------------
 
     def _dialect_insert(self, table: Table) -> Any:
-        return sqlite.insert(table) if self._sqlite else postgresql.insert(table)
+        return self._dialect.insert(table)
 
     def _upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:

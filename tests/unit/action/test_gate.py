@@ -403,3 +403,13 @@ def test_a_timeout_of_the_task_leaves_a_record(site):
     outcome = site.tasks(check(wait_for=str(site.folder / "never")) | {"timeout": 1})
     assert outcome.events("look") == {"localhost": "failed"}
     assert site.records()[0]["fault"] == "the task's timeout of 1 s passed"
+
+
+def test_a_module_is_packed_once_and_not_again_in_the_next_run(site):
+    packing = "Including module_utils file"
+    first = site.tasks(check(value=1), arguments=["-vvvvv"])
+    second = site.tasks(check(value=1), arguments=["-vvvvv"])
+
+    assert first.stdout.count(packing) > 10
+    assert second.stdout.count(packing) == 0
+    assert [outcome.results("look")[0]["status"] for outcome in (first, second)] == ["ok", "ok"]
