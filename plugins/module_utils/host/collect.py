@@ -14,6 +14,7 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import (
     counters,
     links,
@@ -23,7 +24,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import 
     units,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Sample
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Process, Processes
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
     Absent,
     Reading,

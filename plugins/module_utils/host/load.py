@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import (
     CpuShare,
@@ -17,7 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counter
     cpu_share,
     grown,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Process, Processes
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import (
     Answer,

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One pass over /proc: states, threads, memory, and who still runs on files that an update has replaced.
 
-Sources: man 5 proc_pid_stat, proc_pid_maps, proc_pid_cgroup.
+Sources: man 5 proc_pid_maps, proc_pid_cgroup.
 """
 
 from __future__ import annotations
@@ -13,11 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
-    Absent,
-    content,
-    content_or,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process, read_process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, content_or
 
 BECOME = "Run the check with become."
 _DELETED = b" (deleted)"
@@ -25,24 +22,6 @@ _LIBRARY = re.compile(r"/\S*\.so(?:\.[\w.-]+)?$")
 _VOLATILE = ("/dev/", "/memfd:", "/SYSV", "/tmp/", "/var/tmp/", "/run/", "/proc/", "/[aio]", "/i915", "/drm")  # noqa: S108
 _UNIT = re.compile(r"/([^/]+\.(?:service|scope))(?:/|$)")
 _HIDEPID = re.compile(r"\bhidepid=(?:1|2|4|noaccess|invisible|ptraceable)\b")
-
-
-@dataclass(frozen=True)
-class Process:
-    """A line of /proc/<pid>/stat; ``resident`` in bytes, ``started`` in clock ticks since boot."""
-
-    pid: int
-    name: str
-    state: str
-    parent: int
-    threads: int
-    started: int
-    resident: int
-
-    @property
-    def key(self) -> str:
-        """Names this very process and not a later one with the same number."""
-        return f"{self.pid}:{self.started}"
 
 
 @dataclass(frozen=True)
@@ -63,30 +42,12 @@ class Outdated:
     files: tuple[str, ...]
 
 
-def parse_stat(text: str, *, page: int) -> Process | None:
-    """One process; None where it has gone or the line is cut. The name may hold blanks and parentheses."""
-    opening, closing = text.find("("), text.rfind(")")
-    fields = text[closing + 1 :].split()
-    if opening < 0 or closing < 0 or len(fields) < 22:
-        return None
-    return Process(
-        pid=int(text[:opening]),
-        name=text[opening + 1 : closing],
-        state=fields[0],
-        parent=int(fields[1]),
-        threads=int(fields[17]),
-        started=int(fields[19]),
-        resident=int(fields[21]) * page,
-    )
-
-
 def read_processes(pids: Iterable[str] | None = None) -> tuple[Process, ...]:
     """Every process of /proc, or those named; the ones that end meanwhile are left out."""
-    page = os.sysconf("SC_PAGE_SIZE")
     found = []
     for pid in pids if pids is not None else filter(str.isdigit, os.listdir("/proc")):
         try:
-            process = parse_stat(content(f"/proc/{pid}/stat"), page=page)
+            process = read_process(pid)
         except (FileNotFoundError, ProcessLookupError):
             continue
         if process:

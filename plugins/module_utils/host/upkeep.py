@@ -11,8 +11,8 @@ from datetime import datetime
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, parse_time
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import Timer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Answer, View

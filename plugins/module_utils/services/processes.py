@@ -10,6 +10,8 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import read_process
+
 MAX_COMMAND_LINE = 4096
 _DEAD = ("Z", "X")
 
@@ -63,16 +65,15 @@ def snapshot(root: Path = Path("/proc"), *, own_pid: int | None = None) -> Proce
 def _read(folder: Path) -> Process | None:
     """One process; None where it has gone or is hidden."""
     try:
-        raw = (folder / "stat").read_text(encoding="utf-8", errors="replace")
+        said = read_process(folder.name, root=folder.parent)
         line = (folder / "cmdline").read_bytes()[:MAX_COMMAND_LINE]
         uid = folder.stat().st_uid
     except OSError:
         return None
-    # The name stands in parentheses and may hold any of blanks, newlines and parentheses itself.
-    name = raw[raw.index("(") + 1 : raw.rindex(")")]
-    fields = raw[raw.rindex(")") + 2 :].split()
+    if said is None:
+        return None
     text = line.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
-    return Process(int(folder.name), int(fields[1]), name, text, fields[0], uid)
+    return Process(said.pid, said.parent, said.name, text, said.state, uid)
 
 
 def name_of(pid: int, root: Path = Path("/proc")) -> str:

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Block, Sample, parse_pairs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.links import Link
@@ -25,7 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts 
     Mount,
     Space,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Process, Processes
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import answer, remember
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import Boot, ClockState, Limits, Reboot
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import Units

@@ -10,30 +10,16 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import (
-    Process,
-    parse_stat,
     read_processes,
     replaced_files,
     still,
     unit_of,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
-
-
-@given(st.text(min_size=0, max_size=16))
-def test_a_name_may_hold_anything(name):
-    tail = " ".join(["S", "1", *["0"] * 15, "4", "0", "77", "0", "3", *["0"] * 20])
-    assert parse_stat(f"42 ({name}) {tail}\n", page=4096) == Process(42, name, "S", 1, 4, 77, 12288)
-
-
-@given(st.text())
-def test_a_line_that_is_cut_is_nothing(text):
-    parse_stat(text.replace("(", "").replace(")", ""), page=4096)
 
 
 def test_this_very_process_is_seen():

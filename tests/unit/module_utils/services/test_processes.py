@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.pro
 def add(root, pid, parent, name, *arguments, state="S"):
     folder = root / str(pid)
     folder.mkdir()
-    (folder / "stat").write_text(f"{pid} ({name}) {state} {parent} 1 1 0 -1 0 0\n")
+    (folder / "stat").write_text(f"{pid} ({name}) {state} {parent} 1 1 0 -1 {'0 ' * 44}\n")
     (folder / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in arguments))
     (folder / "comm").write_text(f"{name}\n")
 
@@ -43,6 +43,12 @@ def test_a_name_may_hold_parentheses(proc):
     assert (odd.name, odd.line, odd.state, odd.parent) == ("odd) S 1 (x", "/opt/app --name a b", "S", 1)
     assert odd.uid == os.geteuid()
     assert odd.user
+
+
+@pytest.mark.parametrize("line", ["", "50 (odd", "50 (odd) S 1 1 1 0 -1 0 0"])
+def test_a_line_that_is_cut_is_no_process(proc, line):
+    (proc / "50" / "stat").write_text(line)
+    assert 50 not in {process.pid for process in snapshot(proc, own_pid=43).all}
 
 
 def test_a_table_without_process_1_is_not_complete(proc):
