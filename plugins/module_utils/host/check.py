@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.collect import collect
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import (
-    answer,
-    parts_for,
-    remember,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import QUESTIONS, remember
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Settings, View
 
 MOUNTS_EXCLUDE = [
@@ -63,7 +60,9 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 def check(context: Context) -> Result:
     """Look at the host and answer the chosen checks."""
     settings = read_settings(context.params)
-    snapshot = collect(parts_for(context.checks), settings=settings, clock=context.clock, memory=context.memory)
+    snapshot = collect(
+        parts_for(QUESTIONS, context.checks), settings=settings, clock=context.clock, memory=context.memory
+    )
     view = View(
         host=snapshot,
         memory=context.memory,
@@ -71,7 +70,7 @@ def check(context: Context) -> Result:
         catalogue=context.catalogue,
         book=context.book,
     )
-    findings, metrics = answer(view, context.checks)
+    findings, metrics = answer(view, QUESTIONS, context.checks, item="host")
     return Result(findings=findings, metrics=metrics, memory=remember(snapshot, context.memory))
 
 

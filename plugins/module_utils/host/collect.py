@@ -15,6 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading, attempt
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import (
     counters,
     links,
@@ -25,13 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import 
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Sample
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
-    Absent,
-    Reading,
-    attempt,
-    content,
-    content_or,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import content, content_or
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Settings, Snapshot, recall
 
 _RESOURCES = ("cpu", "memory", "io")

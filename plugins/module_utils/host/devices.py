@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import block_rate, grown
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.links import Link
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Answer, Recalled, View
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Recalled, View
 
 #: A share of fewer packets than this would make an alarm of a single one.
 _FEWEST_PACKETS = 10_000

@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import (
     CpuShare,
@@ -19,13 +21,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counter
     grown,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import (
-    Answer,
-    Snapshot,
-    View,
-    recall,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Snapshot, View, recall
 
 _DAY = 86400.0
 _SHORTEST_TREND = 3600.0

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.bounded import bounded
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
-    Absent,
     content,
     content_or,
     integer_or_none,

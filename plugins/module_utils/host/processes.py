@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process, read_process
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, content_or
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import content_or
 
 BECOME = "Run the check with become."
 _DELETED = b" (deleted)"

@@ -5,20 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import devices, load, storage, upkeep
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Sample
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import Units
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import (
     Question,
     Snapshot,
-    View,
     written_down,
 )
 
@@ -63,29 +60,6 @@ QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {
 
 #: Growth is looked for among the processes that hold most, so that the memory of a run stays small.
 _REMEMBERED_PROCESSES = 50
-
-
-def parts_for(checks: Collection[str]) -> frozenset[str]:
-    """The parts of the Snapshot that these checks need."""
-    return frozenset(part for check in checks for part in QUESTIONS[check][1])
-
-
-def answer(view: View, checks: Collection[str]) -> tuple[list[Finding], list[Metric]]:
-    """Ask the chosen checks in the catalogue's order; what has no answer is said with its reason."""
-    findings: list[Finding] = []
-    metrics: dict[tuple[str, str], Metric] = {}
-    for check in view.catalogue:
-        if check not in checks:
-            continue
-        try:
-            for piece in QUESTIONS[check][0](view):
-                if isinstance(piece, Finding):
-                    findings.append(piece)
-                else:
-                    metrics[piece.name, piece.item] = piece
-        except Absent as absent:
-            findings.append(view.state(check, "host", absent.status, absent.message, remedy=absent.remedy))
-    return findings, list(metrics.values())
 
 
 def remember(snapshot: Snapshot, memory: Mapping[str, Any]) -> dict[str, Any]:

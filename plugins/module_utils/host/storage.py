@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import FstabEntry
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Answer, Settings, View
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Settings, View
 
 #: However small a file system is, its levels are scaled down no further than to this.
 _LOWEST_PERCENT = 70.0

@@ -19,8 +19,8 @@ from datetime import datetime, timezone
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import (
-    Absent,
     content,
     content_or,
     integer_or_none,

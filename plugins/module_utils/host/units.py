@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import command
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 
 _KINDS = ("service", "timer", "mount", "automount", "socket", "swap", "path")
 _PROPERTIES = (

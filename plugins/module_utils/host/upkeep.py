@@ -12,10 +12,11 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import Timer
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Answer, View
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import View
 
 _MICROCODE_OUTDATED = 2
 

@@ -5,26 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, parse_time
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import (
-    Finding,
-    Metric,
-    Number,
-    Status,
-)
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook, Levels
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer, Words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Sample
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.links import Link
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import FileSystems
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Outdated, Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import (
     Boot,
     ClockState,
@@ -114,42 +107,14 @@ def written_down(data: Any, snapshot: Snapshot) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class View:
+class View(Words):
     """All that a question needs, and the words it answers in."""
 
     host: Snapshot
-    memory: Mapping[str, Any]
     settings: Settings
-    catalogue: Catalogue
-    book: LevelBook
 
     def recall(self, name: str) -> Recalled:
         return recall(self.memory, name, boot=self.host.boot.id)
 
-    def measure(
-        self,
-        check: str,
-        item: str,
-        value: Number,
-        phrase: str,
-        *,
-        levels: Levels | None = None,
-        evidence: Sequence[str] = (),
-        note: str = "",
-        remedy: str = "",
-    ) -> Iterator[Finding | Metric]:
-        """A finding by the check's levels, and the same figure as a metric."""
-        yield self.catalogue.measured(
-            check, item, value, phrase, book=self.book, levels=levels, evidence=evidence, note=note, remedy=remedy
-        )
-        yield Metric(check, item, value, self.catalogue[check].unit)
 
-    def state(
-        self, check: str, item: str, status: Status, summary: str, *, evidence: Sequence[str] = (), remedy: str = ""
-    ) -> Finding:
-        """A finding that is a fact."""
-        return self.catalogue.stated(check, item, status, summary, evidence=evidence, remedy=remedy)
-
-
-Answer = Union[Finding, Metric]
 Question = Callable[[View], Iterator[Answer]]

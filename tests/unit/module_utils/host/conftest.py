@@ -17,6 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalog
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Block, Sample, parse_pairs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.links import Link
@@ -27,7 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts 
     Space,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import answer, remember
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import QUESTIONS, remember
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import Boot, ClockState, Limits, Reboot
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import Units
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Settings, Snapshot, View
@@ -144,8 +145,14 @@ def asked_with_metrics(
     settings: Settings | None = None,
     catalogue: Catalogue = CATALOGUE,
 ) -> tuple[list[Finding], list[Metric]]:
-    view = View(snapshot, memory or {}, settings or Settings(), catalogue, LevelBook(levels))
-    return answer(view, catalogue.select(checks))
+    view = View(
+        host=snapshot,
+        memory=memory or {},
+        settings=settings or Settings(),
+        catalogue=catalogue,
+        book=LevelBook(levels),
+    )
+    return answer(view, QUESTIONS, catalogue.select(checks), item="host")
 
 
 @pytest.fixture

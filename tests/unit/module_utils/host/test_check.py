@@ -14,10 +14,11 @@ import yaml
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import check as check_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import QUESTIONS, parts_for
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import QUESTIONS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Snapshot
 from ansible_collections.fleetcare.maintenance.plugins.modules import host_check
 
@@ -76,7 +77,7 @@ def test_every_check_has_a_question_and_every_question_a_check():
 
 def test_parts_are_fields_of_the_snapshot():
     fields = set(Snapshot.__dataclass_fields__)
-    assert parts_for(CATALOGUE) - {"processes_twice"} <= fields
+    assert parts_for(QUESTIONS, CATALOGUE) - {"processes_twice"} <= fields
 
 
 def test_every_check_answers_at_least_once_and_in_json(run):

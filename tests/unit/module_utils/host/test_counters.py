@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import (
     CPU_FIELDS,
     Block,
@@ -23,7 +24,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counter
     parse_pairs,
     parse_pressure,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 
 COUNT = st.integers(0, 2**64 - 1)
 TICKS = st.fixed_dictionaries(dict.fromkeys(CPU_FIELDS, COUNT))

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import GroupMemory
 
 GIB = 1024**3

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import mounts
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.bounded import bounded
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import (
@@ -24,7 +25,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts 
     parse_nodev,
     read_space,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, unescape
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import unescape
 
 
 def escaped(path):

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import (
     read_processes,
@@ -19,7 +20,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.process
     still,
     unit_of,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 
 
 def test_this_very_process_is_seen():

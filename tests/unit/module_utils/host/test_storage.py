@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import (
     FileSystem,
     FileSystems,
     FstabEntry,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.storage import scaled
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import ThinPool
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.view import Settings

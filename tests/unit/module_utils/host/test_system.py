@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, attempt
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import system
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent, attempt
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import (
     Needrestart,
     flavour,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import units as units_module
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.units import (
     Timer,
     Unit,

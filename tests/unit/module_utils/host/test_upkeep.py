@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Outdated, Processes
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import (
     ClockState,
     Limits,
