@@ -85,6 +85,7 @@ def _environment(outcomes: Path) -> dict[str, str]:
         ANSIBLE_CALLBACK_PLUGINS=str(tree.ROOT / "tests/contract/callbacks"),
         ANSIBLE_CALLBACKS_ENABLED="outcomes",
         ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default",
+        ANSIBLE_DISPLAY_TRACEBACK="error",
         OUTCOMES=str(outcomes),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 import pytest
 import yaml
@@ -30,11 +31,21 @@ def test_the_page_is_what_the_tables_give() -> None:
 
 def test_every_check_has_its_row_and_every_row_its_check() -> None:
     rows = re.findall(r"^### (\S+)$", docs.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert rows == [check for table in TABLES.values() for check in table]
+    assert rows == [check for table in TABLES.values() for check in table], "run 'make docs'"
 
 
 def test_the_subjects_are_those_of_the_house() -> None:
-    assert sorted(set(TABLES) - set(SUBJECTS)) == []
+    unknown = sorted(set(TABLES) - set(SUBJECTS))
+    assert unknown == [], "name the subject in SUBJECTS of plugins/plugin_utils/registry.py"
+
+
+@pytest.mark.parametrize("subject", [subject for subject in sorted(TABLES) if f"docs/{subject}.md" in tree.files()])
+def test_the_page_of_a_subject_has_a_row_for_each_check(subject: str) -> None:
+    page = f"docs/{subject}.md"
+    rows = re.findall(rf"^\| `({subject}\.\w+)` \|", tree.text(page), flags=re.MULTILINE)
+    missing, unknown = sorted(set(TABLES[subject]) - set(rows)), sorted(set(rows) - set(TABLES[subject]))
+    assert missing == [], f"the table below 'Checks' in {page} lacks a row"
+    assert unknown == [], f"{page} has a row for what is no check"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +55,16 @@ def test_levels_shown_in_a_page_name_checks_that_exist(page: str) -> None:
     blocks = re.findall(r"^( *)```ya?ml\n(.*?)^\1```", tree.text(page), flags=re.MULTILINE | re.DOTALL)
     named = [key for _indent, block in blocks for key in _level_keys(yaml.safe_load(block))]
     assert [key for key in named if _subject(key) in TABLES and key.partition("[")[0] not in CHECKS] == []
+
+
+@pytest.mark.parametrize("page", [name for name in tree.files() if name.endswith(".md")])
+def test_suppressions_and_owners_shown_in_a_page_name_checks_that_exist(page: str) -> None:
+    fenced = re.findall(r"^```ya?ml\n(.*?)^```", tree.text(page), flags=re.MULTILINE | re.DOTALL)
+    shown = [block for block in map(yaml.safe_load, fenced) if isinstance(block, dict)]
+    globs = [entry["check"] for block in shown for entry in block.get("maintenance_suppressions", ())]
+    globs += [glob for block in shown for glob in block.get("maintenance_owners", ()) if "." in glob]
+    lost = [glob for glob in globs if _subject(glob) in TABLES and not any(fnmatchcase(one, glob) for one in CHECKS)]
+    assert lost == []
 
 
 def _level_keys(node: object) -> Iterator[str]:
@@ -183,4 +204,5 @@ USED = used_ids()
 
 @checks
 def test_a_check_of_the_table_is_made_somewhere(check_id: str) -> None:
-    assert check_id in USED
+    made = check_id in USED
+    assert made, f"nothing makes a finding of {check_id}: docs/extending.md says where its subject answers its checks"

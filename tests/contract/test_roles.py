@@ -200,7 +200,8 @@ def test_a_cadence_of_a_role_is_in_the_playbook_of_the_cadence(role: str, entry:
             for task in tree.flat_tasks(play.get("tasks") or [])
             if "ansible.builtin.import_role" in task
         ]
-        assert {"name": f"{tree.NAMESPACE}.{role}", "tasks_from": entry} in reached
+        wanted = {"name": f"{tree.NAMESPACE}.{role}", "tasks_from": entry}
+        assert wanted in reached, f"import {wanted} in playbooks/{entry}.yml"
 
 
 def test_ansible_doc_shows_every_role() -> None:

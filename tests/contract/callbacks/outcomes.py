@@ -13,6 +13,13 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 
+def _words(value: dict[str, Any]) -> str:
+    """What a task said; of one that broke also where: the end of the innermost traceback."""
+    said = str(value.get("fault") or value.get("msg", ""))
+    innermost = str(value.get("exception", "")).strip().partition("\n\n")[0]
+    return "\n".join([said, *innermost.splitlines()[-3:]]) if innermost.startswith("Traceback") else said
+
+
 class CallbackModule(CallbackBase):
     """Notes task, action, how it ended, its message and the keys of its result."""
 
@@ -27,7 +34,7 @@ class CallbackModule(CallbackBase):
             "task": task.get_name().rsplit(" : ", 1)[-1],
             "action": task.resolved_action or task.action,
             "kind": kind,
-            "msg": str(value.get("fault") or value.get("msg", "")),
+            "msg": _words(value),
             "keys": sorted(value),
         }
         with Path(os.environ["OUTCOMES"]).open("a", encoding="utf-8") as stream:
