@@ -26,7 +26,7 @@ _UNITS: Mapping[str, str] = {
     "1/s": "per second",
     "s": "seconds",
     "ms": "milliseconds",
-    "days": "days",
+    "d": "days",
     "": "a count",
 }
 

@@ -128,7 +128,7 @@ def _report(outcome: Outcome, *, log: Path | None) -> None:
         print("\n".join(f"   {line}" for line in shown), flush=True)
 
 
-def summarise(outcomes: Sequence[Outcome], *, seconds: float) -> int:
+def summarise(outcomes: Sequence[Outcome], *, seconds: float, live: bool = False) -> int:
     """Print the table and the closing line; return the exit status."""
     print(f"\n{'stage':<12} {'verdict':<8} {'time':>6} {'passed':>7} {'failed':>7} {'skipped':>8}  step")
     for one in outcomes:
@@ -137,7 +137,7 @@ def summarise(outcomes: Sequence[Outcome], *, seconds: float) -> int:
             f"{one.skipped:>8}  {one.step}{': ' + one.note.splitlines()[0] if one.note else ''}"
         )
     passed, failed, skipped = (sum(getattr(one, key) for one in outcomes) for key in ("passed", "failed", "skipped"))
-    print(f"in {seconds:.0f} s; logs are in .cache/logs")
+    print(f"in {seconds:.0f} s" + ("" if live else "; logs are in .cache/logs"))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 1 if failed else 0
 
@@ -152,10 +152,10 @@ def main(arguments: Sequence[str]) -> int:
         (CACHE / folder).mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
     began = time.monotonic()
+    live = chosen.lanes == 1
     with ThreadPoolExecutor(max_workers=chosen.lanes) as lanes:
-        live = chosen.lanes == 1
         outcomes = [one for stage in lanes.map(lambda name: run_stage(name, live=live), chosen.stages) for one in stage]
-    return summarise(outcomes, seconds=time.monotonic() - began)
+    return summarise(outcomes, seconds=time.monotonic() - began, live=live)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,13 @@ def test_the_last_line_counts_and_a_failure_is_the_exit_status(capsys):
     assert run.summarise(outcomes[:1], seconds=1.0) == 0
 
 
+def test_logs_are_named_only_where_they_are_written(capsys):
+    run.summarise([], seconds=1.0, live=True)
+    assert "logs" not in capsys.readouterr().out
+    run.summarise([], seconds=1.0)
+    assert "logs are in .cache/logs" in capsys.readouterr().out
+
+
 def test_a_shim_is_not_an_interpreter(tmp_path, monkeypatch):
     shims = tmp_path / "shims"
     shims.mkdir()
