@@ -58,6 +58,7 @@ class ActionModule(ActionBase):
             fail_on=in_force.fail_on,
             store_url=in_force.store_url,
             contacts=in_force.contacts,
+            remind_hours=in_force.remind_hours,
             zone=in_force.zone,
             **options,
         )

@@ -27,13 +27,16 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.words
 EVERYONE = "*"
 #: Seconds before the second and the third try.
 BACKOFF = (2.0, 10.0)
+#: A reminder may come early by this part of its hours: runs do not begin to the second, and an hour is lost in spring.
+_EARLY = 1 / 16
 _LINES = 25
 _LINE = 300
 _SENDERS = 8
-#: Changes that are told, with the word that heads them.
+#: Changes that are told, with the word that heads them. What is unchanged is told as a reminder.
 _TOLD: tuple[tuple[str, str], ...] = (
     ("new", "New"),
     ("worse", "Worse"),
+    ("unchanged", "Still there"),
     ("unseen", "No longer looked at"),
     ("resolved", "Resolved"),
     ("gone", "No longer there"),
@@ -66,28 +69,38 @@ class Notice:
 
 
 class Notices:
-    """Sorts a run into mailbags, host by host. An alarm is a warning or worse."""
+    """Sorts a run into mailbags, host by host. An alarm is a warning or worse.
 
-    def __init__(self, contacts: Mapping[str, Sequence[str]]) -> None:
+    ``remind_hours``: after how many hours an alarm that stays is told again; 0 is never. ``now``: Unix time of the run.
+    """
+
+    def __init__(self, contacts: Mapping[str, Sequence[str]], *, remind_hours: int, now: int) -> None:
         self._contacts = contacts
+        self._remind_hours = remind_hours
+        self._now = now
         self.bags: dict[str, Mailbag] = {owner: Mailbag() for owner in contacts}
 
-    def add(self, view: HostView) -> None:
-        """Take in one host; one that did not answer has one cause, which hides all that follows from it."""
+    def add(self, view: HostView, *, looks: Sequence[int] = ()) -> None:
+        """Take in one host; one that did not answer has one cause, which hides all that follows from it.
+
+        ``looks``: Unix times of its earlier runs, oldest first, as far back as its alarms go; without them it has no
+        reminders.
+        """
         entries = [*view.entries, *view.gone]
         if view.unreachable:
             entries = [entry for entry in entries if entry.check == _HIDING]
         for entry in entries:
-            self._sort(view.host, entry)
+            self._sort(view.host, entry, looks)
 
-    def _sort(self, host: str, entry: Entry) -> None:
+    def _sort(self, host: str, entry: Entry, looks: Sequence[int]) -> None:
         if entry.suppressed is not None:
             return
         listed = Listed(host, entry)
-        alarming = RANK[entry.status] >= RANK["warning"]
+        alarming = _alarming(entry)
         change = entry.change
         told = change is not None and (
             (change.kind in ("new", "worse") and alarming)
+            or (change.kind == "unchanged" and alarming and self._due_again(change.since, looks))
             or (change.kind in ("resolved", "gone", "unseen") and RANK.get(change.before, 0) >= RANK["warning"])
         )
         if not told and not alarming:
@@ -98,6 +111,11 @@ class Notices:
                 bag.changes[change.kind].add(listed)
             if alarming and (change is None or change.kind != "gone"):
                 bag.present.add(listed)
+
+    def _due_again(self, since: int, looks: Sequence[int]) -> bool:
+        if not self._remind_hours or not looks:
+            return False
+        return due_again(looks, since=since, now=self._now, hours=self._remind_hours)
 
     def _owners(self, entry: Entry) -> Iterable[str]:
         known = [owner for owner in entry.owners if owner in self._contacts]
@@ -122,6 +140,32 @@ class Notices:
             lines.append(f"Report: {report}")
             notices.append(Notice(owner, _subject(fleet, bag), "\n".join(lines)))
         return notices
+
+
+def standing_since(view: HostView) -> int | None:
+    """From when on the oldest alarm of a host stands that the run before has seen too, in Unix seconds."""
+    times = [
+        entry.change.since
+        for entry in view.entries
+        if entry.change and entry.change.kind == "unchanged" and entry.suppressed is None and _alarming(entry)
+    ]
+    return min(times, default=None)
+
+
+def due_again(looks: Sequence[int], *, since: int, now: int, hours: int) -> bool:
+    """Whether a run reminds of an alarm: told when it began, and by each run that found it so long after the last time.
+
+    So the times of the runs alone say it, and a report that is drawn again says the same. Unix seconds, oldest first.
+    """
+    told, span = since, hours * 3600 * (1 - _EARLY)
+    for at in (*looks, now):
+        if at - told >= span:
+            told = at
+    return told == now
+
+
+def _alarming(entry: Entry) -> bool:
+    return RANK[entry.status] >= RANK["warning"]
 
 
 def _subject(fleet: Fleet, bag: Mailbag) -> str:

@@ -33,7 +33,13 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.history.stor
     HistoryError,
     RunFacts,
 )
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.notify import Notices, Send, apprise_send, post
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.notify import (
+    Notices,
+    Send,
+    apprise_send,
+    post,
+    standing_since,
+)
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile, point_latest
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.checklist import Checklist, Ticked
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.document import JsonReport
@@ -69,6 +75,7 @@ class Request:
     fail_on: str = "critical"
     store_url: str = ""
     contacts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remind_hours: int = 0
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     textfile_dir: Path | None = None
 
@@ -119,7 +126,7 @@ class Production:
         self.paths: dict[str, str] = {}
         self.fleet = Fleet(self.run)
         self.checklist = Checklist(self.run.cadence)
-        self.notices = Notices(request.contacts)
+        self.notices = Notices(request.contacts, remind_hours=request.remind_hours, now=self.run.started)
         self.history: History | None = None
         self.outputs: dict[str, Output] = {}
         self.views: dict[str, str] = {}
@@ -175,10 +182,11 @@ class Production:
 
     def _take(self, batch: list[HostView]) -> None:
         self._with_history(lambda history: self._compare(history, batch))
+        looks = self._looks(batch)
         for view in batch:
             self.fleet.add(view)
             self.checklist.add(view)
-            self.notices.add(view)
+            self.notices.add(view, looks=looks.get(view.host, ()))
             for name in list(self.outputs):
                 self._attempt_output(name, partial(_add, view))
 
@@ -188,6 +196,14 @@ class Production:
                 history.recall(self.facts, view)
         else:
             history.absorb(self.facts, batch, retention_days=self.request.retention_days)
+
+    def _looks(self, batch: list[HostView]) -> dict[str, list[int]]:
+        """When the hosts whose alarms stay were looked at before; asked for where there are reminders."""
+        looks: dict[str, list[int]] = {}
+        began = {view.host: at for view in batch if (at := standing_since(view)) is not None}
+        if began and self.request.contacts and self.request.remind_hours:
+            self._with_history(lambda history: looks.update(history.looks(self.facts, began)))
+        return looks
 
     def _detail(self, host: str) -> tuple[HostView, Trends]:
         """A host once more, with what the history says of it and of its numbers."""

@@ -36,6 +36,8 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows impo
 CADENCES = ("", "daily", "weekly", "monthly", "quarterly")
 ON_FAILURE = ("error", "finding")
 FAIL_ON = ("info", "warning", "unknown", "critical", "never")
+#: A year.
+MOST_HOURS = 8760
 LEVELS_PREFIX = "maintenance_levels"
 
 #: Everything the collection reads, so that a misspelt variable can be told from one of the user's own.
@@ -47,6 +49,7 @@ NAMES = frozenset(
         "maintenance_fail_on",
         "maintenance_freezes",
         "maintenance_holidays",
+        "maintenance_notify_remind_hours",
         "maintenance_on_failure",
         "maintenance_override",
         "maintenance_owners",
@@ -81,6 +84,7 @@ class Settings:
     state_dir: str | None
     store_url: str
     contacts: dict[str, list[str]]
+    remind_hours: int
 
     @property
     def journal(self) -> Path:
@@ -132,6 +136,7 @@ def parse(given: Mapping[str, Any], *, working_directory: Path, environment: Map
         state_dir=_text(given, "maintenance_state_dir", "") or None,
         store_url=_text(given, "maintenance_store_url", ""),
         contacts=_contacts(given.get("maintenance_contacts")),
+        remind_hours=_hours(given, "maintenance_notify_remind_hours"),
     )
 
 
@@ -184,6 +189,17 @@ def _choice(given: Mapping[str, Any], name: str, default: str, choices: tuple[st
     if raw not in choices:
         raise OptionError(name, raw, f"one of {', '.join(choice for choice in choices if choice)}")
     return str(raw)
+
+
+def _hours(given: Mapping[str, Any], name: str) -> int:
+    raw = given.get(name)
+    if raw is None:
+        return 0
+    # Older cores template a number into a text.
+    text = str(raw) if isinstance(raw, (int, str)) and not isinstance(raw, bool) else ""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) > MOST_HOURS:
+        raise OptionError(name, raw, f"a whole number of hours from 0 (never) to {MOST_HOURS}")
+    return int(text)
 
 
 def _override(raw: object, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, select, true
 
@@ -34,6 +34,22 @@ def hosts_of_run(connection: Connection, ids: Iterable[int], run: str) -> set[in
     table = schema.host_run
     rows = connection.execute(select(table.c.host_id).where(table.c.host_id.in_(list(ids)), table.c.run == run))
     return set(rows.scalars())
+
+
+def looks(connection: Connection, since: Mapping[str, int], cadence: str, *, before: int) -> dict[str, list[int]]:
+    table, host = schema.host_run, schema.host
+    rows = connection.execute(
+        select(host.c.name, table.c.at)
+        .join(host, host.c.id == table.c.host_id)
+        .where(host.c.name.in_(list(since)), table.c.cadence == cadence)
+        .where(table.c.at >= min(since.values()), table.c.at < before)
+        .order_by(table.c.at)
+    )
+    found: dict[str, list[int]] = {}
+    for name, at in rows:
+        if at >= since[name]:
+            found.setdefault(name, []).append(at)
+    return found
 
 
 def states(
@@ -99,6 +115,17 @@ def points(
         .order_by(table.c.series_id, table.c.at)
     )
     return [tuple(row) for row in rows]
+
+
+def run_times(connection: Connection, *, limit: int) -> dict[str, list[tuple[int, float]]]:
+    table = schema.run
+    found = {}
+    for cadence in connection.execute(select(table.c.cadence).distinct()).scalars():
+        rows = connection.execute(
+            select(table.c.at, table.c.hosts).where(table.c.cadence == cadence).order_by(table.c.at.desc()).limit(limit)
+        )
+        found[str(cadence)] = [(row.at, row.hosts) for row in rows]
+    return found
 
 
 def forget_numbers(connection: Connection, ids: Sequence[int], *, before: int) -> None:

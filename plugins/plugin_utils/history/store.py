@@ -337,18 +337,13 @@ class History:
 
     def run_times(self) -> dict[str, list[Point]]:
         """For every cadence, its runs (Unix time, hosts), newest first, at most 100."""
-        table = schema.run
-        found: dict[str, list[Point]] = {}
         with self._told("read"), self._engine.connect() as connection:
-            for cadence in connection.execute(select(table.c.cadence).distinct()).scalars():
-                rows = connection.execute(
-                    select(table.c.at, table.c.hosts)
-                    .where(table.c.cadence == cadence)
-                    .order_by(table.c.at.desc())
-                    .limit(100)
-                )
-                found[cadence] = [(row.at, row.hosts) for row in rows]
-        return found
+            return questions.run_times(connection, limit=100)
+
+    def looks(self, facts: RunFacts, since: Mapping[str, int]) -> dict[str, list[int]]:
+        """When hosts were looked at before this run of the cadence, each since its moment, oldest first."""
+        with self._told("read"), self._engine.connect() as connection:
+            return questions.looks(connection, since, facts.cadence, before=facts.at)
 
     def hosts_since(self, cadence: str, at: int) -> int:
         """How many hosts have had a run of a cadence since a moment."""

@@ -10,9 +10,19 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Change
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.notify import BACKOFF, Notice, Notices, post
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.notify import (
+    BACKOFF,
+    Notice,
+    Notices,
+    due_again,
+    post,
+)
 from ansible_collections.fleetcare.maintenance.tests.unit.plugin_utils.records import AT, Stopped, finding, view
 
 RUN = RunInfo("run", "daily", AT, "2026-03-02T02:00:00Z", "controller", False, ())
@@ -25,10 +35,11 @@ def changed(seen, kind, before="ok"):
     return seen
 
 
-def compose(*views, contacts=("ops",), digest=False):
-    notices, fleet = Notices({owner: ["json://nowhere"] for owner in contacts}), Fleet(RUN)
+def compose(*views, contacts=("ops",), digest=False, remind_hours=0, looks=()):
+    fleet = Fleet(RUN)
+    notices = Notices({owner: ["json://nowhere"] for owner in contacts}, remind_hours=remind_hours, now=AT)
     for seen in views:
-        notices.add(seen)
+        notices.add(seen, looks=looks)
         fleet.add(seen)
     return {notice.owner: notice for notice in notices.compose(fleet, digest=digest, report="/r/report.html")}
 
@@ -83,6 +94,63 @@ def test_what_nobody_owns_goes_to_everyone():
     told = compose(changed(view(finding(status="critical")), "new"), contacts=("ops", "*"))
     assert list(told) == ["*"]
     assert compose(changed(view(finding(status="critical")), "new")) == {}
+
+
+HOUR = 3600
+
+
+def standing(status, *, hours):
+    """A host with one finding that has been so for some hours."""
+    seen = view(owned(status))
+    seen.entries[0].change = Change("unchanged", AT - int(hours * HOUR), status)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("remind", "looks", "told"),
+    [
+        (24, [24], True),
+        (24, [12], False),
+        (24, [30, 6], False),
+        (24, [30, 20], True),
+        (36, [72, 48, 24], False),
+        (36, [96, 72, 48, 24], True),
+        # A host that was not looked at for a while is told of once.
+        (24, [240, 200], True),
+        # Runs do not begin to the second, and an hour is lost in spring.
+        (24, [23], True),
+        (0, [240, 24], False),
+    ],
+)
+def test_an_alarm_that_stays_is_told_again_after_so_many_hours(remind, looks, told):
+    times = [AT - hours * HOUR for hours in looks]
+    composed = compose(standing("critical", hours=looks[0]), remind_hours=remind, looks=times)
+    assert bool(composed) is told
+    if told:
+        assert composed["ops"].subject == "Daily maintenance: 1 still there"
+        assert "Still there (1)\n- critical: web-1" in composed["ops"].body
+
+
+def test_only_alarms_are_told_again_and_only_where_an_earlier_look_is_known():
+    assert compose(standing("info", hours=24), remind_hours=24, looks=[AT - 24 * HOUR]) == {}
+    assert compose(standing("critical", hours=24), remind_hours=24) == {}
+
+
+@given(
+    remind=st.integers(1, 200),
+    gaps=st.lists(st.integers(1, 400), min_size=1, max_size=40),
+)
+def test_reminders_come_neither_sooner_nor_later_than_the_runs_allow(remind, gaps):
+    # The alarm begins with the first run; each gap of hours ends in a run that finds it unchanged.
+    looks, last = [0], 0
+    for gap in gaps:
+        now = looks[-1] + gap * HOUR
+        if due_again(looks, since=0, now=now, hours=remind):
+            assert now - last > 0.9 * remind * HOUR
+            last = now
+        else:
+            assert now - last < remind * HOUR
+        looks.append(now)
 
 
 def test_a_digest_goes_to_all_owners_and_says_how_things_stand():

@@ -159,6 +159,37 @@ def test_owners_are_told_and_the_addresses_are_nowhere(tmp_path):
         assert path.is_dir() or b"hunter2" not in path.read_bytes()
 
 
+@pytest.mark.parametrize(("hours", "told"), [(0, []), (24, [1, 2, 3]), (48, [2])])
+def test_an_alarm_that_stays_is_told_again_run_by_run(tmp_path, hours, told):
+    days = {}
+    for day in range(4):
+        now, sent = NOW + timedelta(days=day), days.setdefault(day, [])
+        run = f"2026030{2 + day}T020000Z-0000000{day}"
+        # A run that looks at another host alone takes nothing away.
+        write_run(tmp_path, {"a": bad(), "b": bad("ok")}, run=run, now=now)
+        write_run(tmp_path, {"b": bad("ok")}, run=f"{run}b", now=now + timedelta(hours=23))
+        options = {"contacts": {"*": ["json://x"]}, "remind_hours": hours}
+        make(tmp_path, run, now=now, send=keep(sent), **options)
+        make(tmp_path, f"{run}b", now=now, send=keep([]), **options)
+        if day:
+            # Drawn again it says the same.
+            again = []
+            make(tmp_path, run, now=now, send=keep(again), **options)
+            assert [subject for _to, subject, _body in again] == [subject for _to, subject, _body in sent]
+    assert len(days.pop(0)) == 1
+    assert [day for day, sent in days.items() if sent] == told
+
+
+def test_what_a_run_without_contacts_found_is_told_when_its_report_is_drawn_again(tmp_path):
+    write_run(tmp_path, {"a": bad("ok")})
+    make(tmp_path)
+    night, sent = NOW + timedelta(days=1), []
+    write_run(tmp_path, {"a": bad()}, run=NEXT, now=night)
+    make(tmp_path, NEXT, now=night)
+    make(tmp_path, NEXT, now=night + timedelta(hours=6), contacts={"*": ["json://x"]}, send=keep(sent))
+    assert [subject for _to, subject, _body in sent] == ["Daily maintenance: 1 new"]
+
+
 def test_a_notice_that_is_lost_does_not_fail_the_run(tmp_path):
     write_run(tmp_path, {"a": [record(finding(status="warning"))]})
     outcome = make(tmp_path, contacts={"*": ["json://x"]}, send=lambda *_message: False)

@@ -78,6 +78,7 @@ PLACES: dict[str, Callable[[object], object]] = {
         for name in (
             "maintenance_on_failure", "maintenance_reports_dir", "maintenance_store_url", "maintenance_fail_on",
             "maintenance_cadence", "maintenance_state_dir", "maintenance_consumer",
+            "maintenance_notify_remind_hours",
         )
     },
 }  # fmt: skip
@@ -93,6 +94,8 @@ def test_nothing_set_is_the_defaults():
     assert plain.journal == Path("/srv/site/reports/journal")
     assert (plain.on_failure, plain.fail_on, plain.cadence, plain.state_dir) == ("error", "critical", "", None)
     assert plain.levels == {}
+    assert plain.remind_hours == 0
+    assert parse(maintenance_notify_remind_hours="24").remind_hours == 24
     assert plain.calendar.windows == ()
 
 
@@ -145,6 +148,13 @@ def test_no_junk_ends_in_a_traceback(name, junk):
         ({"maintenance_freezes": [{**FREEZE, "to": "2025-12-31"}]}, "must be later than from."),
         ({"maintenance_levels": {"hosts.memory": {}}}, "Option 'maintenance_levels.hosts.memory' is 'hosts.memory'"),
         ({"maintenance_levels": {"host.memory": {"warn": 3}}}, "only the keys info, warning, critical and for"),
+        (
+            {"maintenance_notify_remind_hours": "often"},
+            "'maintenance_notify_remind_hours' is 'often', but must be a whole number of hours from 0 (never) to 8760.",
+        ),
+        ({"maintenance_notify_remind_hours": -1}, "is -1, but must be a whole number of hours"),
+        ({"maintenance_notify_remind_hours": True}, "is True, but must be a whole number of hours"),
+        ({"maintenance_notify_remind_hours": 1.5}, "is 1.5, but must be a whole number of hours"),
         ({"maintenance_override": {"by": "me"}}, "must be a mapping with the reason, and by"),
         ({"maintenance_override": ""}, "must be a mapping with the reason, and by"),
     ],
