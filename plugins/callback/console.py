@@ -47,8 +47,14 @@ from ansible.utils.color import stringc
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, STATUSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration, shorten
 
-# The gate and what it needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
-from ansible_collections.fleetcare.maintenance.plugins.action import gate  # noqa: F401 pylint: disable=unused-import
+# What the gate needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import (  # noqa: F401 pylint: disable=unused-import
+    intake,
+    journal,
+    payload,
+    run,
+    settings,
+)
 
 COLORS = {
     "critical": "bright red",
