@@ -321,7 +321,9 @@ class Passage:
 
 def _words(result: Mapping[str, Any]) -> str:
     """Why a module failed: its own message, or the last thing that the host said where it never started."""
-    message = str(result.get("msg") or "the module failed without a word")
+    # From ansible-core 2.19 on, what a module broke at stands in the event of its exception alone.
+    event = getattr(result.get("exception"), "event", None)
+    message = str(result.get("msg") or getattr(event, "msg", "") or "the module failed without a word")
     said = [
         line.strip()
         for stream in ("module_stderr", "module_stdout")

@@ -43,6 +43,8 @@ def look(context: Context) -> Result:
         sys.exit(0)
     if params["fail"]:
         raise MaintenanceError(params["fail"])
+    if params["crash"]:
+        raise RuntimeError(params["crash"])
     result = Result(metrics=[Metric("host.memory", "memory", params["value"], "%")])
     finding = CATALOGUE.measured("host.memory", params["item"], params["value"], "memory in use", book=context.book)
     result.findings.append(finding)
@@ -64,6 +66,7 @@ if __name__ == "__main__":
             "raw": {"type": "str"},
             "raw_from": {"type": "path"},
             "fail": {"type": "str"},
+            "crash": {"type": "str"},
             "log": {"type": "path"},
             "mark": {"type": "path"},
             "wait_for": {"type": "path"},

@@ -413,3 +413,11 @@ def test_a_module_is_packed_once_and_not_again_in_the_next_run(site):
     assert first.stdout.count(packing) > 10
     assert second.stdout.count(packing) == 0
     assert [outcome.results("look")[0]["status"] for outcome in (first, second)] == ["ok", "ok"]
+
+
+def test_a_module_that_breaks_is_told_with_what_it_broke_at(site):
+    outcome = site.tasks(check(crash="no such luck"), vars={"maintenance_on_failure": "finding"})
+    result = outcome.results("look")[0]
+
+    assert result["findings"][0]["check"] == "maintenance.fault"
+    assert "no such luck" in result["findings"][0]["summary"]
