@@ -54,7 +54,7 @@ class Words:
 Answer = Union[Finding, Metric]
 V = TypeVar("V", bound=Words)
 #: What answers a check, and which parts of what can be collected it needs.
-Questions = Mapping[str, "tuple[Callable[[V], Iterator[Answer]], tuple[str, ...]]"]
+Questions = Mapping[str, tuple[Callable[[V], Iterator[Answer]], tuple[str, ...]]]
 
 
 def parts_for(questions: Questions[V], checks: Collection[str]) -> frozenset[str]:
