@@ -45,6 +45,10 @@ SUITES = ("bookworm", "trixie", "sid")
 IMAGES: dict[str, Image] = {
     "debian12": Image(context="host", base="bookworm"),
     "debian13": Image(context="host", base="trixie"),
+    "debiansid": Image(context="host", base="sid"),
+    "postgresql15": Image(context="postgresql", base="debian12"),
+    "postgresql17": Image(context="postgresql", base="debian13"),
+    "postgresql18": Image(context="postgresql", base="debiansid"),
 }
 
 

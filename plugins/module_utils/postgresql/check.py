@@ -1,0 +1,80 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole of ``postgresql_check``: options, one look at the cluster, all questions, the memory for the next run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
+    ConnectError,
+    Login,
+    read_login,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.collect import collect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.topics import QUESTIONS, remember
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, View
+
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    **client.ARGUMENTS,
+    "databases_exclude": {"type": "list", "elements": "str", "default": []},
+    "queries_exclude": {"type": "list", "elements": "str", "default": []},
+    "applications_exclude": {"type": "list", "elements": "str", "default": []},
+}
+REACHABLE = "postgresql.reachable"
+
+
+def check(context: Context) -> Result:
+    """Look at the cluster and answer the chosen checks."""
+    login, settings = read_login(context.params), read_settings(context.params)
+    remembered = context.memory.get(login.place)
+    memory: Mapping[str, Any] = remembered if isinstance(remembered, dict) else {}
+    try:
+        snapshot = collect(parts_for(QUESTIONS, context.checks), login=login, settings=settings)
+    except ConnectError as error:
+        return Result(findings=_unreached(context, login, error))
+    view = View(cluster=snapshot, settings=settings, memory=memory, catalogue=context.catalogue, book=context.book)
+    findings, metrics = answer(view, QUESTIONS, context.checks, item=login.place)
+    return Result(
+        findings=findings,
+        metrics=metrics,
+        memory={**context.memory, login.place: {**memory, **remember(snapshot)}},
+    )
+
+
+def _unreached(context: Context, login: Login, error: ConnectError) -> list[Finding]:
+    """A cluster that lets nobody in is one alarm; all that could not be asked says why."""
+    findings = []
+    for name in context.catalogue:
+        if name == REACHABLE:
+            findings.append(context.catalogue.stated(name, login.place, "critical", error.message, remedy=error.remedy))
+        elif name in context.checks:
+            findings.append(context.catalogue.skipped(name, login.place, "the cluster cannot be reached"))
+    return findings
+
+
+def read_settings(params: Mapping[str, Any]) -> Settings:
+    """The module's own options, each refused in one sentence where it makes no sense. Raises OptionError."""
+    for option in ("queries_exclude", "applications_exclude"):
+        _require_expressions(option, params[option])
+    return Settings(
+        databases_exclude=tuple(params["databases_exclude"]),
+        queries_exclude=tuple(params["queries_exclude"]),
+        applications_exclude=tuple(params["applications_exclude"]),
+    )
+
+
+def _require_expressions(option: str, expressions: Sequence[str]) -> None:
+    for at, expression in enumerate(expressions):
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise OptionError(f"{option}[{at}]", expression, f"a regular expression ({error})") from None

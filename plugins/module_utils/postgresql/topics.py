@@ -1,0 +1,33 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All topics of this subject in the order in which their findings come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import sessions
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
+    Collector,
+    Question,
+    Snapshot,
+    Topic,
+    written_down,
+)
+
+TOPICS: tuple[Topic, ...] = (sessions.TOPIC,)
+
+QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {
+    check: question for topic in TOPICS for check, question in topic.questions.items()
+}
+CLUSTER: Mapping[str, Collector] = {name: found for topic in TOPICS for name, found in topic.cluster.items()}
+DATABASE: Mapping[str, Collector] = {name: found for topic in TOPICS for name, found in topic.database.items()}
+
+
+def remember(snapshot: Snapshot) -> dict[str, Any]:
+    """What the next run has to know of this cluster."""
+    return {
+        name: written_down(data, snapshot.server) for topic in TOPICS for name, data in topic.remember(snapshot).items()
+    }
