@@ -22,6 +22,7 @@ MODULES: dict[str, Entry] = {
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),
     "journal_verify": Entry("journal", "check"),
+    "postgresql_check": Entry("postgresql", "check"),
     "service_check": Entry("services", "check"),
     "service_recover": Entry("services", "repair"),
 }

@@ -30,7 +30,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "login_password": {"type": "str", "no_log": True},
     "login_db": {"type": "str", "default": "postgres"},
     "ssl_mode": {"type": "str", "default": "prefer", "choices": SSL_MODES},
-    "ca_cert": {"type": "path"},
+    "ca_cert": {"type": "path", "aliases": ["ssl_rootcert"]},
     "ssl_cert": {"type": "path"},
     "ssl_key": {"type": "path"},
     "peer_user": {"type": "str", "default": "postgres"},
@@ -281,6 +281,8 @@ def _unreachable(error: Exception, login: Login, *, database: str) -> ConnectErr
         remedy = "Set login_user and login_password, or let pg_hba.conf admit this user in the way it comes."
     elif "pg_hba.conf" in text:
         remedy = "Add a line for this user, address and database to pg_hba.conf and reload the server."
+    elif "does not exist" in text:
+        remedy = "Set login_db to a database that is there, and login_user to a role that is."
     elif "SSL" in text or "certificate" in text:
         remedy = "Set ssl_mode to what the server offers, and ca_cert to the authority that signed its certificate."
     elif refused:
