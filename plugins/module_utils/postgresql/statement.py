@@ -9,15 +9,17 @@ import re
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, shorten
 
-#: Lexical structure as in the PostgreSQL manual, chapter 4.1; what is cut off in the middle ends with the text.
+#: Lexical structure as in the PostgreSQL manual, chapter 4.1; what is cut off in the middle ends with the text,
+#: and so does a text with a backslash before a quote, of which only standard_conforming_strings tells where it ends.
 _LITERALS = re.compile(
     r"""
       --[^\n]*
     | /\*.*?(?:\*/|\Z)
-    | (?:[eE]|[uU]&|[bBxXnN])?'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | [eE]'(?:[^'\\]|''|\\.)*(?:'|\Z)
+    | (?:[uU]&|[bBxXnN])?'(?:[^'\\]|''|\\(?!'))*(?:'|\\'.*|\Z)
     | \$(?P<tag>[A-Za-z_\x80-\uffff][\w\x80-\uffff]*|)\$.*?(?:\$(?P=tag)\$|\Z)
     | (?P<name>"(?:[^"]|"")*(?:"|\Z)|[A-Za-z_\x80-\uffff][\w\x80-\uffff$]*|\$\d+)
-    | (?:\d[\d_]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?
+    | (?:\d\w*(?:\.\d\w*)?|\.\d\w*)(?:(?<=[eE])[+-]\d+)?
     """,
     re.VERBOSE | re.DOTALL,
 )
