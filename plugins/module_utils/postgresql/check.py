@@ -46,7 +46,7 @@ def check(context: Context) -> Result:
     return Result(
         findings=findings,
         metrics=metrics,
-        memory={**context.memory, login.place: {**memory, **remember(snapshot)}},
+        memory={**context.memory, login.place: {**memory, **remember(snapshot, memory)}},
     )
 
 

@@ -26,8 +26,7 @@ CLUSTER: Mapping[str, Collector] = {name: found for topic in TOPICS for name, fo
 DATABASE: Mapping[str, Collector] = {name: found for topic in TOPICS for name, found in topic.database.items()}
 
 
-def remember(snapshot: Snapshot) -> dict[str, Any]:
-    """What the next run has to know of this cluster."""
-    return {
-        name: written_down(data, snapshot.server) for topic in TOPICS for name, data in topic.remember(snapshot).items()
-    }
+def remember(snapshot: Snapshot, memory: Mapping[str, Any]) -> dict[str, Any]:
+    """What the next run has to know of this cluster; ``memory`` is what this one knew."""
+    entries = [entry for topic in TOPICS for entry in (topic.remember(snapshot), topic.carry(snapshot, memory))]
+    return {name: written_down(data, snapshot.server) for found in entries for name, data in found.items()}

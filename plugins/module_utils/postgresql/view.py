@@ -141,9 +141,15 @@ Question = Callable[[View], Iterator[Answer]]
 Collector = Callable[[Session, Server, Settings], Any]
 #: What the next run has to know: entries by name, each plain data.
 Rememberer = Callable[[Snapshot], Mapping[str, Mapping[str, Any]]]
+#: The same where it builds on what was remembered before: ``recall(memory, name, server=...)`` tells that.
+Carrier = Callable[[Snapshot, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]]
 
 
 def _nothing(_snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
+    return {}
+
+
+def _nothing_new(_snapshot: Snapshot, _memory: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     return {}
 
 
@@ -156,3 +162,4 @@ class Topic:
     cluster: Mapping[str, Collector] = field(default_factory=dict)
     database: Mapping[str, Collector] = field(default_factory=dict)
     remember: Rememberer = _nothing
+    carry: Carrier = _nothing_new
