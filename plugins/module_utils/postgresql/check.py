@@ -37,12 +37,14 @@ def check(context: Context) -> Result:
     login, settings = read_login(context.params), read_settings(context.params)
     remembered = context.memory.get(login.place)
     memory: Mapping[str, Any] = remembered if isinstance(remembered, dict) else {}
+    # What a repair says stands in the same catalogue.
+    chosen = context.checks & set(QUESTIONS)
     try:
-        snapshot = collect(parts_for(QUESTIONS, context.checks), login=login, settings=settings)
+        snapshot = collect(parts_for(QUESTIONS, chosen), login=login, settings=settings)
     except ConnectError as error:
         return Result(findings=_unreached(context, login, error))
     view = View(cluster=snapshot, settings=settings, memory=memory, catalogue=context.catalogue, book=context.book)
-    findings, metrics = answer(view, QUESTIONS, context.checks, item=login.place)
+    findings, metrics = answer(view, QUESTIONS, chosen, item=login.place)
     return Result(
         findings=findings,
         metrics=metrics,
@@ -56,7 +58,7 @@ def _unreached(context: Context, login: Login, error: ConnectError) -> list[Find
     for name in context.catalogue:
         if name == REACHABLE:
             findings.append(context.catalogue.stated(name, login.place, "critical", error.message, remedy=error.remedy))
-        elif name in context.checks:
+        elif name in context.checks and name in QUESTIONS:
             findings.append(context.catalogue.skipped(name, login.place, "the cluster cannot be reached"))
     return findings
 
