@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
@@ -178,7 +178,7 @@ class Limits:
     multixact_freeze_max_age: int = 400_000_000
 
 
-def collect_tables(session: Session, _server: Server, _settings: Optional[Settings] = None) -> tuple[Table, ...]:
+def collect_tables(session: Session, _server: Server, _settings: Settings | None = None) -> tuple[Table, ...]:
     """All relations with rows of the session's database, shared and temporary ones and the catalog's included."""
     try:
         found = session.rows(_TABLES, {"exact": True})
@@ -200,5 +200,5 @@ def read_options(raw: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _sign, value in pairs}
 
 
-def collect_limits(session: Session, _server: Server, _settings: Optional[Settings] = None) -> Limits:
+def collect_limits(session: Session, _server: Server, _settings: Settings | None = None) -> Limits:
     return Limits(**session.row(_LIMITS))
