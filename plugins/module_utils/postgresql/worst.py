@@ -1,0 +1,95 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many objects under one check: a finding for each that is above its level, and one for all the others together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import View
+
+#: How many objects get a finding, an evidence line or a metric of their own.
+OFFENDERS = 20
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An object with its measurement: ``words`` is its line among others, ``note`` what a finding of its own adds."""
+
+    item: str
+    value: float
+    words: str
+    note: str = ""
+    evidence: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+def tell(
+    view: View,
+    check: str,
+    item: str,
+    candidates: Iterable[Candidate],
+    phrase: str,
+    *,
+    each: str = "",
+    nothing: str = "",
+    note: str = "",
+    remedy: str = "",
+) -> Iterator[Answer]:
+    """Findings of all candidates, the highest value first; ``item`` is what they belong to, a cluster or a database.
+
+    ``phrase`` words the highest of many, ``each`` the value of one alone, ``nothing`` stands where there are none.
+    The metric of ``item`` is the highest of all, so that its curve does not break where one crosses its level.
+    """
+    ordered = sorted(candidates, key=lambda candidate: (-candidate.value, candidate.item))
+    offenders: list[Candidate] = []
+    others: list[Candidate] = []
+    for candidate in ordered:
+        (others if _status(view, check, candidate) == "ok" else offenders).append(candidate)
+    told, untold = offenders[:OFFENDERS], offenders[OFFENDERS:]
+    rest = untold + others
+    for candidate in told:
+        yield _finding(view, check, candidate, each or phrase)
+    if rest:
+        besides = f"besides the {len(told)} told one by one" if told else ""
+        more = f"{len(untold)} more are above their level" if untold else ""
+        yield view.catalogue.measured(
+            check,
+            item,
+            rest[0].value,
+            phrase,
+            book=view.book,
+            evidence=[candidate.words for candidate in rest[:SHOWN]],
+            note="; ".join(words for words in (rest[0].note, besides, more, note) if words),
+            remedy=remedy,
+        )
+    elif not told:
+        yield view.state(check, item, "ok", nothing or f"{phrase}: nothing to look at")
+    unit = view.catalogue[check].unit
+    yield Metric(check, item, ordered[0].value if ordered else 0, unit)
+    for candidate in ordered[:SHOWN]:
+        if candidate.item != item:
+            yield Metric(check, candidate.item, candidate.value, unit)
+
+
+def _status(view: View, check: str, candidate: Candidate) -> str:
+    levels = view.book.lookup(check, candidate.item, view.catalogue[check].levels)
+    return levels.judge(candidate.value) if levels else "ok"
+
+
+def _finding(view: View, check: str, candidate: Candidate, phrase: str) -> Finding:
+    return view.catalogue.measured(
+        check,
+        candidate.item,
+        candidate.value,
+        phrase,
+        book=view.book,
+        evidence=candidate.evidence,
+        note=candidate.note,
+        remedy=candidate.remedy,
+    )
