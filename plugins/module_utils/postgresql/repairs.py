@@ -11,7 +11,8 @@ REPAIRS = (
     Check(
         "postgresql.vacuum",
         "Tables that need vacuum or analyze are served",
-        "What fleetcare.maintenance.postgresql_vacuum found to do in a database, what it did, and what it could not do.",
+        "What fleetcare.maintenance.postgresql_vacuum found to do in a database, what it did, and what it "
+        "could not do.",
         "The evidence names each table with the reason; where something holds the horizon, end that first.",
         "pg_stat_all_tables before and after",
     ),
