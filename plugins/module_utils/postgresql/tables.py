@@ -38,7 +38,7 @@ WITH locked AS MATERIALIZED (
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, c.relispartition AS partition, c.relisshared AS shared,
        c.relhassubclass AS parent, c.oid < 16384 AS system,
-       main.oid::bigint AS main, main_n.nspname::text AS main_schema, main.relname::text AS main_name,
+       inherited.inhparent::bigint AS child_of, main.oid::bigint AS main, main_n.nspname::text AS main_schema, main.relname::text AS main_name,
        coalesce(c.reloptions, '{}') AS options,
        greatest(c.reltuples, -1)::float8 AS rows, c.relpages AS pages, c.relallvisible AS all_visible,
        (to_jsonb(c) ->> 'relallfrozen')::int AS all_frozen,
@@ -64,13 +64,14 @@ SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
   LEFT JOIN indexed indexes ON indexes.indrelid = c.oid
   LEFT JOIN sized toast ON toast.oid = c.reltoastrelid AND c.reltoastrelid <> 0
   LEFT JOIN indexed toast_indexes ON toast_indexes.indrelid = c.reltoastrelid AND c.reltoastrelid <> 0
+  LEFT JOIN pg_inherits inherited ON inherited.inhrelid = c.oid AND c.relispartition
   LEFT JOIN pg_class main ON c.relkind = 't' AND main.reltoastrelid = c.oid
   LEFT JOIN pg_namespace main_n ON main_n.oid = main.relnamespace
  WHERE c.relkind IN ('r', 'm', 't', 'p')
  ORDER BY c.oid
 """
 _LIMITS = """
-SELECT current_setting('autovacuum')::bool AND current_setting('track_counts')::bool AS on,
+SELECT current_setting('autovacuum')::bool AS enabled, current_setting('track_counts')::bool AS counted,
        current_setting('autovacuum_vacuum_threshold')::int AS vacuum_threshold,
        current_setting('autovacuum_vacuum_scale_factor')::float8 AS vacuum_scale_factor,
        coalesce(current_setting('autovacuum_vacuum_max_threshold', true)::int, -1) AS vacuum_max_threshold,
@@ -79,7 +80,8 @@ SELECT current_setting('autovacuum')::bool AND current_setting('track_counts')::
        current_setting('autovacuum_analyze_threshold')::int AS analyze_threshold,
        current_setting('autovacuum_analyze_scale_factor')::float8 AS analyze_scale_factor,
        current_setting('autovacuum_freeze_max_age')::int AS freeze_max_age,
-       current_setting('autovacuum_multixact_freeze_max_age')::int AS multixact_freeze_max_age
+       current_setting('autovacuum_multixact_freeze_max_age')::int AS multixact_freeze_max_age,
+       coalesce(current_setting('vacuum_failsafe_age', true)::int, 1600000000) AS failsafe_age
 """
 _KINDS = {"r": "table", "m": "materialized view", "t": "TOAST", "p": "partitioned table"}
 
@@ -91,7 +93,7 @@ class Table:
     ``kind`` is ``r`` table, ``m`` materialized view, ``t`` TOAST, ``p`` partitioned; ``persistence`` is ``p``
     permanent, ``u`` unlogged, ``t`` temporary (of whatever session). ``rows`` is -1 where nobody has counted yet.
     Ages are in transactions, None where the relation has none. ``main``, ``main_schema`` and ``main_name`` are the
-    table that a TOAST belongs to. A ``shared`` one shows in every database and is the same in all. ``estimated`` says
+    table that a TOAST belongs to, ``child_of`` the partitioned table that a partition does. A ``shared`` one shows in every database and is the same in all. ``estimated`` says
     that some of the sizes are those of the catalog, because the relation was locked. ``all_frozen`` is None where the
     server does not count it.
     """
@@ -105,6 +107,7 @@ class Table:
     shared: bool = False
     parent: bool = False
     system: bool = False
+    child_of: int | None = None
     main: int | None = None
     main_schema: str | None = None
     main_name: str | None = None
@@ -163,10 +166,11 @@ class Table:
 class Limits:
     """The server's own settings of autovacuum; a table's storage parameters go before them.
 
-    ``on``: autovacuum is switched on, and what it goes by is counted. A threshold of -1 is switched off.
+    ``enabled``: autovacuum is switched on; ``counted``: what it goes by is counted. A threshold of -1 is switched off.
     """
 
-    on: bool = True
+    enabled: bool = True
+    counted: bool = True
     vacuum_threshold: int = 50
     vacuum_scale_factor: float = 0.2
     vacuum_max_threshold: int = -1
@@ -176,6 +180,7 @@ class Limits:
     analyze_scale_factor: float = 0.1
     freeze_max_age: int = 200_000_000
     multixact_freeze_max_age: int = 400_000_000
+    failsafe_age: int = 1_600_000_000
 
 
 def collect_tables(session: Session, _server: Server, _settings: Settings | None = None) -> tuple[Table, ...]:
