@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
@@ -39,7 +39,6 @@ def tell(
     each: str = "",
     nothing: str = "",
     note: str = "",
-    remedy: str = "",
 ) -> Iterator[Answer]:
     """Findings of all candidates, the highest value first; ``item`` is what they belong to, a cluster or a database.
 
@@ -50,24 +49,20 @@ def tell(
     offenders: list[Candidate] = []
     others: list[Candidate] = []
     for candidate in ordered:
-        (others if _status(view, check, candidate) == "ok" else offenders).append(candidate)
+        (others if _judged(view, check, item, candidate) == "ok" else offenders).append(candidate)
     told, untold = offenders[:OFFENDERS], offenders[OFFENDERS:]
     rest = untold + others
     for candidate in told:
-        yield _finding(view, check, candidate, each or phrase)
+        yield replace(
+            _measured(view, check, item, candidate, each or phrase, note=candidate.note, evidence=candidate.evidence),
+            item=candidate.item,
+        )
     if rest:
         besides = f"besides the {len(told)} told one by one" if told else ""
         more = f"{len(untold)} more are above their level" if untold else ""
-        yield view.catalogue.measured(
-            check,
-            item,
-            rest[0].value,
-            phrase,
-            book=view.book,
-            evidence=[candidate.words for candidate in rest[:SHOWN]],
-            note="; ".join(words for words in (rest[0].note, besides, more, note) if words),
-            remedy=remedy,
-        )
+        words = "; ".join(words for words in (rest[0].note, besides, more, note) if words)
+        lines = [candidate.words for candidate in rest[:SHOWN]]
+        yield replace(_measured(view, check, item, rest[0], phrase, note=words, evidence=lines), item=item)
     elif not told:
         yield view.state(check, item, "ok", nothing or f"{phrase}: nothing to look at")
     unit = view.catalogue[check].unit
@@ -77,19 +72,26 @@ def tell(
             yield Metric(check, candidate.item, candidate.value, unit)
 
 
-def _status(view: View, check: str, candidate: Candidate) -> str:
-    levels = view.book.lookup(check, candidate.item, view.catalogue[check].levels)
+def _whose(view: View, check: str, item: str, candidate: Candidate) -> str:
+    """The item whose levels judge a candidate: its own where the user has named it, else those of all together."""
+    return candidate.item if view.book.names_item(check, candidate.item) else item
+
+
+def _judged(view: View, check: str, item: str, candidate: Candidate) -> str:
+    levels = view.book.lookup(check, _whose(view, check, item, candidate), view.catalogue[check].levels)
     return levels.judge(candidate.value) if levels else "ok"
 
 
-def _finding(view: View, check: str, candidate: Candidate, phrase: str) -> Finding:
+def _measured(
+    view: View, check: str, item: str, candidate: Candidate, phrase: str, *, note: str, evidence: Sequence[str]
+) -> Finding:
     return view.catalogue.measured(
         check,
-        candidate.item,
+        _whose(view, check, item, candidate),
         candidate.value,
         phrase,
         book=view.book,
-        evidence=candidate.evidence,
-        note=candidate.note,
+        evidence=evidence,
+        note=note,
         remedy=candidate.remedy,
     )
