@@ -38,7 +38,8 @@ WITH locked AS MATERIALIZED (
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        c.relpersistence::text AS persistence, c.relispartition AS partition, c.relisshared AS shared,
        c.relhassubclass AS parent, c.oid < 16384 AS system,
-       inherited.inhparent::bigint AS child_of, main.oid::bigint AS main, main_n.nspname::text AS main_schema, main.relname::text AS main_name,
+       inherited.inhparent::bigint AS child_of,
+       main.oid::bigint AS main, main_n.nspname::text AS main_schema, main.relname::text AS main_name,
        coalesce(c.reloptions, '{}') AS options,
        greatest(c.reltuples, -1)::float8 AS rows, c.relpages AS pages, c.relallvisible AS all_visible,
        (to_jsonb(c) ->> 'relallfrozen')::int AS all_frozen,
@@ -93,9 +94,9 @@ class Table:
     ``kind`` is ``r`` table, ``m`` materialized view, ``t`` TOAST, ``p`` partitioned; ``persistence`` is ``p``
     permanent, ``u`` unlogged, ``t`` temporary (of whatever session). ``rows`` is -1 where nobody has counted yet.
     Ages are in transactions, None where the relation has none. ``main``, ``main_schema`` and ``main_name`` are the
-    table that a TOAST belongs to, ``child_of`` the partitioned table that a partition does. A ``shared`` one shows in every database and is the same in all. ``estimated`` says
-    that some of the sizes are those of the catalog, because the relation was locked. ``all_frozen`` is None where the
-    server does not count it.
+    table that a TOAST belongs to, ``child_of`` the partitioned table that a partition does. A ``shared`` one shows in
+    every database and is the same in all. ``estimated`` says that some of the sizes are those of the catalog, because
+    the relation was locked. ``all_frozen`` is None where the server does not count it.
     """
 
     oid: int
