@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import horizon, indexes, sessions
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
+    horizon,
+    indexes,
+    sessions,
+    vacuum,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
     Collector,
     Question,
@@ -17,7 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
     written_down,
 )
 
-TOPICS: tuple[Topic, ...] = (sessions.TOPIC, horizon.TOPIC, indexes.TOPIC)
+TOPICS: tuple[Topic, ...] = (sessions.TOPIC, horizon.TOPIC, vacuum.TOPIC, indexes.TOPIC)
 
 QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {
     check: question for topic in TOPICS for check, question in topic.questions.items()

@@ -184,6 +184,11 @@ def analyze_urges(table: Table, limits: Limits, options: Mapping[str, str], *, u
     return [*missing, Urge("modified", table.modified_since_analyze, threshold)]
 
 
+def switched_off(table: Table) -> bool:
+    """Whether its own storage parameters keep autovacuum away."""
+    return not _switch(table.options, "autovacuum_enabled")
+
+
 def waiting_for_vacuum(table: Table) -> int:
     """Rows written since the last vacuum, as far as they give a vacuum something to do; 0 where nobody wrote."""
     return table.dead + table.inserted_since_vacuum
