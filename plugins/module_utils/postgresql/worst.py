@@ -38,14 +38,16 @@ def tell(
     *,
     each: str = "",
     nothing: str = "",
-    note: str = "",
 ) -> Iterator[Answer]:
-    """Findings of all candidates, the highest value first; ``item`` is what they belong to, a cluster or a database.
+    """Findings of all candidates, the worst value first; ``item`` is what they belong to, a cluster or a database.
 
-    ``phrase`` words the highest of many, ``each`` the value of one alone, ``nothing`` stands where there are none.
-    The metric of ``item`` is the highest of all, so that its curve does not break where one crosses its level.
+    ``phrase`` words the worst of many, ``each`` the value of one alone, ``nothing`` stands where there are none. The
+    metric of ``item`` is the worst of all, so that its curve does not break where one crosses its level; where there
+    is no candidate, there is no metric.
     """
-    ordered = sorted(candidates, key=lambda candidate: (-candidate.value, candidate.item))
+    levels = view.catalogue[check].levels
+    sign = 1 if levels and levels.direction == "lower" else -1
+    ordered = sorted(candidates, key=lambda candidate: (sign * candidate.value, candidate.item))
     offenders: list[Candidate] = []
     others: list[Candidate] = []
     for candidate in ordered:
@@ -60,13 +62,14 @@ def tell(
     if rest:
         besides = f"besides the {len(told)} told one by one" if told else ""
         more = f"{len(untold)} more are above their level" if untold else ""
-        words = "; ".join(words for words in (rest[0].note, besides, more, note) if words)
+        note = "; ".join(words for words in (rest[0].note, besides, more) if words)
         lines = [candidate.words for candidate in rest[:SHOWN]]
-        yield replace(_measured(view, check, item, rest[0], phrase, note=words, evidence=lines), item=item)
+        yield replace(_measured(view, check, item, rest[0], phrase, note=note, evidence=lines), item=item)
     elif not told:
         yield view.state(check, item, "ok", nothing or f"{phrase}: nothing to look at")
     unit = view.catalogue[check].unit
-    yield Metric(check, item, ordered[0].value if ordered else 0, unit)
+    for candidate in ordered[:1]:
+        yield Metric(check, item, candidate.value, unit)
     for candidate in ordered[:SHOWN]:
         if candidate.item != item:
             yield Metric(check, candidate.item, candidate.value, unit)
