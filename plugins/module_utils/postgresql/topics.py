@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
     horizon,
     indexes,
+    sequences,
     sessions,
     vacuum,
 )
@@ -22,7 +23,13 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
     written_down,
 )
 
-TOPICS: tuple[Topic, ...] = (sessions.TOPIC, horizon.TOPIC, vacuum.TOPIC, indexes.TOPIC)
+TOPICS: tuple[Topic, ...] = (
+    sessions.TOPIC,
+    horizon.TOPIC,
+    vacuum.TOPIC,
+    indexes.TOPIC,
+    sequences.TOPIC,
+)
 
 QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {
     check: question for topic in TOPICS for check, question in topic.questions.items()
