@@ -51,6 +51,42 @@ options:
     type: list
     elements: str
     default: []
+  amcheck_size:
+    description:
+      - How many bytes of b-tree indexes the check C(amcheck) reads in each database, those of the catalogue first, then
+        others in an order that differs from day to day.
+      - Without the extension amcheck nothing is read.
+    type: bytes
+    default: 256M
+  replicas:
+    description:
+      - The standbys of this cluster, to ask each of them too whether it uses an index. What is not named here is
+        taken from the module's own connection options.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      login_host:
+        description: Name or address of the standby, or the folder of its socket.
+        type: str
+        required: true
+      login_port:
+        description: Its port.
+        type: int
+      login_user:
+        description: The role to log in as.
+        type: str
+      login_password:
+        description: The role's password.
+        type: str
+  statistics_days:
+    description: How many days of statistics it takes to say that nobody uses an index, from 0 to 3650.
+    type: float
+    default: 30.0
+  index_floor:
+    description: Indexes smaller than this, in bytes, are not worth a word when nobody uses them.
+    type: int
+    default: 10485760
 """
 
 EXAMPLES = r"""

@@ -28,6 +28,20 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "databases_exclude": {"type": "list", "elements": "str", "default": []},
     "queries_exclude": {"type": "list", "elements": "str", "default": []},
     "applications_exclude": {"type": "list", "elements": "str", "default": []},
+    "replicas": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "login_host": {"type": "str", "required": True},
+            "login_port": {"type": "int"},
+            "login_user": {"type": "str"},
+            "login_password": {"type": "str", "no_log": True},
+        },
+    },
+    "statistics_days": {"type": "float", "default": 30.0},
+    "index_floor": {"type": "int", "default": 10485760},
+    "amcheck_size": {"type": "bytes", "default": "256M"},
 }
 REACHABLE = "postgresql.reachable"
 
@@ -67,11 +81,34 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
     """The module's own options, each refused in one sentence where it makes no sense. Raises OptionError."""
     for option in ("queries_exclude", "applications_exclude"):
         _require_expressions(option, params[option])
+    # A comparison that is written this way round refuses nan too.
+    if not 0 <= params["statistics_days"] <= 3650:
+        raise OptionError("statistics_days", params["statistics_days"], "days from 0 to 3650")
+    if params["index_floor"] < 0:
+        raise OptionError("index_floor", params["index_floor"], "bytes, 0 or more")
+    if not 0 <= params["amcheck_size"] <= 2**60:
+        raise OptionError("amcheck_size", params["amcheck_size"], "a size such as 256M, or 0")
     return Settings(
         databases_exclude=tuple(params["databases_exclude"]),
         queries_exclude=tuple(params["queries_exclude"]),
         applications_exclude=tuple(params["applications_exclude"]),
+        replicas=read_replicas(params),
+        statistics_days=params["statistics_days"],
+        index_floor=params["index_floor"],
+        amcheck_size=params["amcheck_size"],
     )
+
+
+def read_replicas(params: Mapping[str, Any]) -> tuple[Login, ...]:
+    """The logins of the replicas, each like the module's own but for what it names itself. Raises OptionError."""
+    logins = []
+    for at, replica in enumerate(params["replicas"]):
+        named = {name: value for name, value in replica.items() if value not in (None, "")}
+        try:
+            logins.append(read_login({**params, "login_unix_socket": None, **named}))
+        except OptionError as error:
+            raise OptionError(f"replicas[{at}].{error.option}", named.get(error.option), "that of a server") from None
+    return tuple(logins)
 
 
 def _require_expressions(option: str, expressions: Sequence[str]) -> None:

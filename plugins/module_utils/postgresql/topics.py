@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
+    audit,
+    configuration,
     horizon,
     indexes,
+    integrity,
+    rights,
     sequences,
     sessions,
     vacuum,
+    versions,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
     Collector,
@@ -29,6 +34,11 @@ TOPICS: tuple[Topic, ...] = (
     vacuum.TOPIC,
     indexes.TOPIC,
     sequences.TOPIC,
+    integrity.TOPIC,
+    configuration.TOPIC,
+    versions.TOPIC,
+    audit.TOPIC,
+    rights.TOPIC,
 )
 
 QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {

@@ -38,6 +38,7 @@ class Settings:
     bloat_tables: int = 10
     bloat_size: int = 2 * 1024**3
     statements_top: int = 20
+    amcheck_size: int = 256 * 1024**2
     data_directory_readable: bool = False
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from ansible.module_utils.common.text.formatters import human_to_bytes
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -100,7 +101,7 @@ class Database:
         **params: Any,
     ) -> dict[str, Any]:
         """Run a module's function as the runner does, against this database alone; the result as Ansible gets it."""
-        defaults = {option: spec.get("default") for option, spec in {**COMMON_ARGUMENTS, **arguments}.items()}
+        defaults = {option: _default(spec) for option, spec in {**COMMON_ARGUMENTS, **arguments}.items()}
         others = [row["datname"] for row in self.rows("SELECT datname FROM pg_database WHERE datname <> %s", self.name)]
         given = {
             **defaults,
@@ -130,6 +131,12 @@ class Database:
         """The one finding of a check that has one."""
         (only,) = self.findings(check, **params)
         return only
+
+
+def _default(spec: dict[str, Any]) -> Any:
+    """An option's default as a module gets it."""
+    default = spec.get("default")
+    return human_to_bytes(default) if spec.get("type") == "bytes" and isinstance(default, str) else default
 
 
 @pytest.fixture(scope="session")
