@@ -256,7 +256,7 @@ def _first_seen(memory: Mapping[str, Any], server: Server, database: str) -> dic
 
 
 def _appeared(seen: Mapping[str, str], indexes: Sequence[Index], *, now: datetime) -> dict[str, datetime]:
-    """By oid, since when those are known that the first run did not see; of the others nobody knows how old they are."""
+    """By oid, since when those are known that the first run did not see; how old the others are nobody knows."""
     first = min(seen.values(), default="")
     if not first:
         return {}
