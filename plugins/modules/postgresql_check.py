@@ -58,10 +58,16 @@ options:
       - Without the extension amcheck nothing is read.
     type: bytes
     default: 256M
+  statements_top:
+    description:
+      - How many of the statements that took most time since the last run are the most expensive ones, among which the
+        check C(new_statements) looks for new ones.
+    type: int
+    default: 20
   replicas:
     description:
-      - The standbys of this cluster, to ask each of them too whether it uses an index. What is not named here is
-        taken from the module's own connection options.
+      - The standbys of this cluster, to ask each of them too whether it uses an index, and whether there
+        is exactly one primary. What is not named here is taken from the module's own connection options.
     type: list
     elements: dict
     default: []

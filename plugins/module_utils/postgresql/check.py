@@ -42,6 +42,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "statistics_days": {"type": "float", "default": 30.0},
     "index_floor": {"type": "int", "default": 10485760},
     "amcheck_size": {"type": "bytes", "default": "256M"},
+    "statements_top": {"type": "int", "default": 20},
 }
 REACHABLE = "postgresql.reachable"
 
@@ -88,6 +89,8 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         raise OptionError("index_floor", params["index_floor"], "bytes, 0 or more")
     if not 0 <= params["amcheck_size"] <= 2**60:
         raise OptionError("amcheck_size", params["amcheck_size"], "a size such as 256M, or 0")
+    if not 1 <= params["statements_top"] <= 1000:
+        raise OptionError("statements_top", params["statements_top"], "a number of statements from 1 to 1000")
     return Settings(
         databases_exclude=tuple(params["databases_exclude"]),
         queries_exclude=tuple(params["queries_exclude"]),
@@ -96,6 +99,7 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         statistics_days=params["statistics_days"],
         index_floor=params["index_floor"],
         amcheck_size=params["amcheck_size"],
+        statements_top=params["statements_top"],
     )
 
 
