@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 
 APPLICATION = "fleetcare.maintenance"
 PACKAGE = "python3-psycopg, or psycopg by pip"
+#: The effective user is one for all threads.
+_IDENTITY = threading.Lock()
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 #: Options of every module that talks to PostgreSQL; the documentation fragment ``postgresql`` describes them.
@@ -139,7 +142,7 @@ class Session:
         self.login = login
         self.database = database
 
-    def rows(self, query: str, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
+    def rows(self, query: Any, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """All rows of a query; ``%`` is doubled in the text only where there are parameters."""
         with self._told():
             cursor = self.connection.execute(query, parameters)
@@ -249,20 +252,21 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
 @contextmanager
 def _acting_as(login: Login) -> Iterator[None]:
     """Peer authentication goes by the effective user at the moment of connecting (SO_PEERCRED, man 7 unix)."""
-    if os.geteuid() != 0 or not login.over_socket or login.user or not login.peer_user:
-        yield
-        return
-    try:
-        uid = pwd.getpwnam(login.peer_user).pw_uid
-    except KeyError:
-        raise OptionError(
-            "peer_user", login.peer_user, "a user of this host, or empty to connect as root, or name login_user"
-        ) from None
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+    with _IDENTITY:
+        if os.geteuid() != 0 or not login.over_socket or login.user or not login.peer_user:
+            yield
+            return
+        try:
+            uid = pwd.getpwnam(login.peer_user).pw_uid
+        except KeyError:
+            raise OptionError(
+                "peer_user", login.peer_user, "a user of this host, or empty to connect as root, or name login_user"
+            ) from None
+        os.seteuid(uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
 
 
 def _first_line(error: Exception, login: Login) -> str:
