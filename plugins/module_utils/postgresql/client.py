@@ -152,10 +152,14 @@ class Session:
         """The one row of a query that always has one."""
         return self.rows(query, parameters)[0]
 
-    def execute(self, statement: Any, parameters: Sequence[Any] | None = None) -> None:
-        """Carry out a statement; one with names in it is put together by ``psycopg.sql``."""
+    def execute(self, statement: Any, parameters: Sequence[Any] | None = None, *, single: bool = False) -> None:
+        """Carry out a statement; one with names in it is put together by ``psycopg.sql``.
+
+        ``single``: the server refuses more than one, whatever a text that became a part of it holds.
+        """
         with self._told():
-            self.connection.execute(statement, parameters)
+            # Results in binary form are had by the extended protocol alone, which takes one statement at a time.
+            self.connection.execute(statement, parameters, binary=single)
 
     def set(self, **settings: str | int | float) -> None:
         """Set session variables: ``set(lock_timeout=2.0)``; times are seconds."""

@@ -1,0 +1,149 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Index work beside the running application: within its limits, alone, and without remains when it breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
+    ConnectError,
+    Login,
+    QueryError,
+    Session,
+    driver,
+    open_session,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.interruption import interruptible
+
+# A key for pg_try_advisory_lock that nobody else is likely to use; it is let go with the session, however that ends.
+_ALONE = 7133701809754865664
+_LAG = """
+SELECT count(*) AS standbys, count(replay_lsn) AS told,
+       coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint AS lag
+  FROM pg_stat_replication WHERE coalesce(state, 'streaming') IN ('streaming', 'catchup')
+   AND coalesce(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal')
+"""
+#: Seconds after which a server that supports it notices that nobody waits for a statement any more.
+_NOTICED = "5s"
+_NOTICE = """
+SELECT set_config(name, %s, false) FROM pg_settings WHERE name = 'client_connection_check_interval'
+"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one piece of work may take: seconds of waiting for a lock, and seconds altogether."""
+
+    lock_timeout: float
+    seconds: float
+
+
+@contextmanager
+def alone(session: Session) -> Iterator[bool]:
+    """Whether no other run of an index repair is at work on this cluster; it stays so within the block."""
+    taken = bool(session.row("SELECT pg_try_advisory_lock(%s) AS taken", (_ALONE,))["taken"])
+    try:
+        yield taken
+    finally:
+        if taken and not session.broken:
+            session.rows("SELECT pg_advisory_unlock(%s)", (_ALONE,))
+
+
+def lags(session: Session, *, most: int) -> str:
+    """Why the standbys must not be given more to do; empty where they may."""
+    facts = session.row(_LAG)
+    if facts["standbys"] > facts["told"]:
+        return "how far the standbys lag is hidden from this login (pg_monitor)"
+    if facts["lag"] > most:
+        return f"a standby lags {quantity(facts['lag'], 'B')} behind, and {quantity(most, 'B')} are allowed"
+    return ""
+
+
+def worded(statement: str, *names: str) -> Any:
+    """A statement with its names put in by the driver: ``worded("DROP INDEX {}", "public", "a")``."""
+    sql = driver().sql
+    return sql.SQL(statement).format(sql.Identifier(*names))
+
+
+def work(session: Session, statement: Any, *, table: int, limits: Limits, single: bool = False) -> None:
+    """Carry out a statement on the indexes of a table; when it breaks off, what it leaves behind is removed.
+
+    Raises QueryError, ConnectError, and MaintenanceError where remains are left that could not be removed.
+    """
+    invalid = _invalid(session, table)
+    pid = session.connection.info.backend_pid
+    session.rows(_NOTICE, (_NOTICED,))
+    session.set(lock_timeout=limits.lock_timeout, statement_timeout=limits.seconds)
+    with interruptible():
+        try:
+            session.execute(statement, single=single)
+        except BaseException as error:
+            remains = _clean_up(session, pid, table=table, before=invalid, limits=limits)
+            if remains and isinstance(error, MaintenanceError):
+                raise MaintenanceError(f"{error.message} {remains}", remedy=error.remedy) from error
+            raise
+    session.set(lock_timeout=1.0, statement_timeout=session.login.statement_timeout)
+
+
+def _invalid(session: Session, table: int) -> dict[int, Index]:
+    return {index.oid: index for index in indexes_of(session, table=table) if not index.valid}
+
+
+def _clean_up(session: Session, pid: int, *, table: int, before: dict[int, Index], limits: Limits) -> str:
+    """Remove the indexes that have become invalid; returns what to say of those that stay."""
+    own = session
+    try:
+        if session.broken or session.connection.info.transaction_status != driver().pq.TransactionStatus.IDLE:
+            own = _another(session.login, session.database, pid)
+        own.set(statement_timeout=max(60.0, session.login.statement_timeout))
+        remains = [index for oid, index in _invalid(own, table).items() if oid not in before]
+        stayed = [index.label for index in remains if not _drop(own, index, lock_timeout=limits.lock_timeout)]
+    except MaintenanceError as error:
+        return f"Whether it left something behind could not be looked at: {error.message}"
+    finally:
+        if own is not session:
+            own.close()
+    return clean(f"Left behind, to be removed by the next run: {', '.join(stayed)}.") if stayed else ""
+
+
+def _another(login: Login, database: str, pid: int) -> Session:
+    """A session in place of one that may hang: the server may still be at work for it. Raises ConnectError."""
+    session = open_session(login, database=database)
+    try:
+        # The statement has ended, or nobody waits for it any more.
+        session.rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE pid = %s AND application_name = current_setting('application_name') AND usename = current_user",
+            (pid,),
+        )
+    except QueryError:
+        session.close()
+        return open_session(login, database=database)
+    except ConnectError:
+        session.close()
+        raise
+    return session
+
+
+def _drop(session: Session, index: Index, *, lock_timeout: float) -> bool:
+    """Remove an invalid index: online, or where somebody's old transaction is in the way under a short full lock.
+
+    Who waits for a full lock makes everybody after it wait too, so that is tried for a second only.
+    """
+    ways = (("DROP INDEX CONCURRENTLY IF EXISTS {}", lock_timeout), ("DROP INDEX IF EXISTS {}", 1.0))
+    for statement, patience in ways:
+        session.set(lock_timeout=patience)
+        try:
+            session.execute(worded(statement, index.schema, index.name))
+        except QueryError:
+            continue
+        return True
+    return False
