@@ -84,7 +84,9 @@ discovered:
       type: list
       elements: dict
     postgresql:
-      description: PostgreSQL servers by C(socket) or C(port).
+      description:
+        - PostgreSQL servers by C(socket) or C(port), with the options by which M(fleetcare.maintenance.postgresql_check)
+          reaches them.
       type: list
       elements: dict
     mysql:

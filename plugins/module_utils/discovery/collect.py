@@ -61,7 +61,7 @@ def discover() -> dict[str, Any]:
         "mounts": mounts(),
         "units": running_units(),
         "listeners": [_listener(entry) for entry in listeners],
-        "postgresql": databases(listeners, POSTGRESQL_SOCKETS, process="postgres", port=5432),
+        "postgresql": clusters(databases(listeners, POSTGRESQL_SOCKETS, process="postgres", port=5432)),
         "mysql": databases(listeners, MYSQL_SOCKETS, process=("mysqld", "mariadbd"), port=3306),
         "docker": docker(),
         "web": web_endpoints(listeners),
@@ -148,6 +148,20 @@ def databases(
     if paths and not known and len(ports) == 1:
         known = set(ports)
     return [*found, *({"port": number} for number in ports if number not in known)]
+
+
+def clusters(servers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """PostgreSQL servers with the options by which ``postgresql_check`` reaches them; one with two sockets once."""
+    found: dict[int, dict[str, Any]] = {}
+    for server in servers:
+        folder, _slash, name = server.get("socket", "").rpartition("/")
+        number = name.rpartition(".")[2]
+        port = int(number) if number.isdecimal() else server.get("port")
+        if port is None:
+            continue
+        way = {"login_unix_socket": folder} if folder else {"login_host": "127.0.0.1"}
+        found.setdefault(port, {**server, **way, "login_port": port})
+    return list(found.values())
 
 
 def docker() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
@@ -43,6 +43,11 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "index_floor": {"type": "int", "default": 10485760},
     "amcheck_size": {"type": "bytes", "default": "256M"},
     "statements_top": {"type": "int", "default": 20},
+    "bloat_floor": {"type": "bytes", "default": "150M"},
+    "bloat_tables": {"type": "int", "default": 10},
+    "bloat_size": {"type": "bytes", "default": "2G"},
+    "bloat_seconds": {"type": "float", "default": 20.0},
+    "growth_floor": {"type": "bytes", "default": "100M"},
 }
 REACHABLE = "postgresql.reachable"
 
@@ -68,11 +73,17 @@ def check(context: Context) -> Result:
 
 
 def _unreached(context: Context, login: Login, error: ConnectError) -> list[Finding]:
-    """A cluster that lets nobody in is one alarm; all that could not be asked says why."""
+    """A cluster that lets nobody in is one alarm; all that could not be asked says why.
+
+    A server that was merely found, for which nobody has given a login and which has never let us in, answers: that it
+    does not know us is no fault of it.
+    """
+    stranger = error.unwelcome and not login.user and not login.password and login.place not in context.memory
     findings = []
     for name in context.catalogue:
         if name == REACHABLE:
-            findings.append(context.catalogue.stated(name, login.place, "critical", error.message, remedy=error.remedy))
+            status: Status = "skipped" if stranger else "critical"
+            findings.append(context.catalogue.stated(name, login.place, status, error.message, remedy=error.remedy))
         elif name in context.checks and name in QUESTIONS:
             findings.append(context.catalogue.skipped(name, login.place, "the cluster cannot be reached"))
     return findings
@@ -91,6 +102,13 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         raise OptionError("amcheck_size", params["amcheck_size"], "a size such as 256M, or 0")
     if not 1 <= params["statements_top"] <= 1000:
         raise OptionError("statements_top", params["statements_top"], "a number of statements from 1 to 1000")
+    if not 0 <= params["bloat_tables"] <= 1000:
+        raise OptionError("bloat_tables", params["bloat_tables"], "a number from 0 to 1000")
+    for option in ("bloat_floor", "bloat_size", "growth_floor"):
+        if not 0 <= params[option] <= 2**60:
+            raise OptionError(option, params[option], "a size such as 150M, or 0")
+    if not 0.1 <= params["bloat_seconds"] <= 3600:
+        raise OptionError("bloat_seconds", params["bloat_seconds"], "seconds from 0.1 to 3600")
     return Settings(
         databases_exclude=tuple(params["databases_exclude"]),
         queries_exclude=tuple(params["queries_exclude"]),
@@ -100,6 +118,11 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         index_floor=params["index_floor"],
         amcheck_size=params["amcheck_size"],
         statements_top=params["statements_top"],
+        bloat_floor=params["bloat_floor"],
+        bloat_tables=params["bloat_tables"],
+        bloat_size=params["bloat_size"],
+        bloat_seconds=params["bloat_seconds"],
+        growth_floor=params["growth_floor"],
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,11 +44,15 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 
 class ConnectError(MaintenanceError):
-    """The server cannot be reached, or does not let us in; ``refused`` where nobody answers at all."""
+    """The server cannot be reached, or does not let us in.
 
-    def __init__(self, message: str, *, remedy: str = "", refused: bool = False) -> None:
+    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", refused: bool = False, unwelcome: bool = False) -> None:
         super().__init__(message, remedy=remedy)
         self.refused = refused
+        self.unwelcome = unwelcome
 
 
 class QueryError(MaintenanceError):
@@ -285,7 +290,8 @@ def _unreachable(error: Exception, login: Login, *, database: str) -> ConnectErr
     words = _last_cause(text, login)
     user = f" as {login.user}" if login.user else ""
     remedy = ""
-    if "authentication failed" in text or "no password supplied" in text:
+    proof = "authentication failed" in text or "no password supplied" in text
+    if proof:
         remedy = "Set login_user and login_password, or let pg_hba.conf admit this user in the way it comes."
     elif "pg_hba.conf" in text:
         remedy = "Add a line for this user, address and database to pg_hba.conf and reload the server."
@@ -296,7 +302,10 @@ def _unreachable(error: Exception, login: Login, *, database: str) -> ConnectErr
     elif refused:
         remedy = "See that the server runs and listens there (pg_lsclusters, journalctl -u postgresql@*)."
     return ConnectError(
-        f"PostgreSQL at {login.place}, database {clean(database)}{user}: {words}.", remedy=remedy, refused=refused
+        f"PostgreSQL at {login.place}, database {clean(database)}{user}: {words}.",
+        remedy=remedy,
+        refused=refused,
+        unwelcome=proof or "pg_hba.conf" in text or bool(re.search(r'role ".*" does not exist', text)),
     )
 
 

@@ -46,6 +46,21 @@ def test_a_postgresql_server_is_found_once(tmp_path, sockets, listeners, found):
     assert [server.get("port", "socket") for server in servers] == found
 
 
+def test_a_postgresql_server_is_found_with_the_way_to_it():
+    servers = [
+        {"socket": "/run/postgresql/.s.PGSQL.5432"},
+        {"socket": "/tmp/.s.PGSQL.5432"},
+        {"socket": "/tmp/.s.PGSQL.5433"},
+        {"socket": "/tmp/.s.PGSQL.nonsense"},
+        {"port": 5434},
+    ]
+    assert collect.clusters(servers) == [
+        {"socket": "/run/postgresql/.s.PGSQL.5432", "login_unix_socket": "/run/postgresql", "login_port": 5432},
+        {"socket": "/tmp/.s.PGSQL.5433", "login_unix_socket": "/tmp", "login_port": 5433},
+        {"port": 5434, "login_host": "127.0.0.1", "login_port": 5434},
+    ]
+
+
 def test_a_mysql_server_with_socket_and_port_is_one(tmp_path):
     (tmp_path / "mysqld.sock").touch()
     for listeners, count in (([tcp(3306, "mariadbd")], 1), ([tcp(3306, "mysqld"), tcp(3307, "mysqld")], 3)):
