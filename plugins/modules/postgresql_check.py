@@ -64,6 +64,32 @@ options:
         check C(new_statements) looks for new ones.
     type: int
     default: 20
+  bloat_floor:
+    description:
+      - What a table or an index has to waste at least to be worth a word in C(table_bloat) and C(index_bloat). What is
+        smaller is not looked at.
+    type: bytes
+    default: 150M
+  bloat_tables:
+    description:
+      - How many tables, and how many indexes, of each database are measured rather than estimated, the worst first. It
+        takes the extension pgstattuple. With V(0) none is.
+    type: int
+    default: 10
+  bloat_size:
+    description: What is larger than this is not measured, because it would have to be read.
+    type: bytes
+    default: 2G
+  bloat_seconds:
+    description: How long the tables, and how long the indexes, of a database may take to be measured.
+    type: float
+    default: 20.0
+  growth_floor:
+    description:
+      - A database or a table has to become larger or smaller by at least this to be worth a word in C(database_growth),
+        C(database_shrinkage), C(table_growth) and C(table_shrinkage).
+    type: bytes
+    default: 100M
   replicas:
     description:
       - The standbys of this cluster, to ask each of them too whether it uses an index, and whether there

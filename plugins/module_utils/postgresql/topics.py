@@ -10,7 +10,9 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
     audit,
+    bloat,
     configuration,
+    growth,
     horizon,
     index_use,
     indexes,
@@ -51,6 +53,8 @@ TOPICS: tuple[Topic, ...] = (
     versions.TOPIC,
     audit.TOPIC,
     rights.TOPIC,
+    bloat.TOPIC,
+    growth.TOPIC,
 )
 
 QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {

@@ -37,6 +37,9 @@ class Settings:
     index_floor: int = 10 * 1024**2
     bloat_tables: int = 10
     bloat_size: int = 2 * 1024**3
+    bloat_floor: int = 150 * 1024**2
+    bloat_seconds: float = 20.0
+    growth_floor: int = 100 * 1024**2
     statements_top: int = 20
     amcheck_size: int = 256 * 1024**2
     data_directory_readable: bool = False

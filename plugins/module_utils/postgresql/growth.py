@@ -1,0 +1,372 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How large databases and tables are, and what has become much larger or much smaller since the last run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import (
+    clean,
+    counted,
+    duration,
+    number,
+    quantity,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, collect_tables
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
+    Settings,
+    Snapshot,
+    Topic,
+    View,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.worst import Candidate, tell
+
+_SOURCE = "pg_class and its files, compared with the last run"
+CHECKS = (
+    Check(
+        "postgresql.size",
+        "Size of the databases",
+        "What all databases take up on disk together, without write-ahead log. Each database is a metric of its own; a "
+        "level that names one (postgresql.size[*/shop]) gives it a finding of its own.",
+        "See which tables grow (postgresql.table_growth) and what they hold without need (postgresql.table_bloat).",
+        "pg_database_size()",
+        "B",
+    ),
+    Check(
+        "postgresql.database_growth",
+        "Databases that grew",
+        "How much larger a database is than at the last run. A change of less than growth_floor does not count.",
+        "See which of its tables grew (postgresql.table_growth), and whether somebody deletes what has had its time.",
+        "pg_database_size(), compared with the last run",
+        "%",
+        Levels(info=50, warning=100),
+    ),
+    Check(
+        "postgresql.database_shrinkage",
+        "Databases that shrank",
+        "How much smaller a database is than at the last run; one that is gone has shrunk by 100 %.",
+        "Find out who removed what (the server's log, postgresql.table_shrinkage) while the backups still have it.",
+        "pg_database_size(), compared with the last run",
+        "%",
+        Levels(warning=30, critical=80),
+    ),
+    Check(
+        "postgresql.table_growth",
+        "Tables that grew",
+        "How much larger a table is, with its indexes and TOAST, than at the last run. A change of less than "
+        "growth_floor does not count, and a new table has not grown.",
+        "See whether it is rows or bloat (postgresql.table_bloat), and whether old rows should be gone by now.",
+        _SOURCE,
+        "%",
+        Levels(info=50, warning=100),
+    ),
+    Check(
+        "postgresql.table_shrinkage",
+        "Tables that shrank",
+        "How much smaller a table is than at the last run; one that is gone has shrunk by 100 %. A partition that is "
+        "gone, and a table that holds as many rows in less space, do not count.",
+        "Find out who removed what (the server's log) while the backups still have it.",
+        _SOURCE,
+        "%",
+        Levels(warning=50, critical=90),
+    ),
+)
+
+_SIZES = """
+SELECT datname::text AS name,
+       CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+            THEN pg_database_size(oid) END AS bytes
+  FROM pg_database WHERE datname = ANY (%s) ORDER BY datname
+"""
+_REMEMBERED = 300
+_MEASURED = 100
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Before:
+    """A table as it was at the last run."""
+
+    label: str
+    oid: int
+    bytes: int
+    rows: float
+    partition: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """A database or a table then and now; ``now`` is None where it is gone."""
+
+    label: str
+    before: int
+    now: int | None
+
+    @property
+    def delta(self) -> int:
+        return (self.now or 0) - self.before
+
+    @property
+    def words(self) -> str:
+        became = "gone" if self.now is None else quantity(self.now, "B")
+        sign = "+" if self.delta > 0 else "-"
+        share = number(round(100.0 * abs(self.delta) / self.before, 1)) if self.before else "0"
+        return clean(f"{self.label}: {quantity(self.before, 'B')} -> {became} ({sign}{share} %)")
+
+
+def collect_sizes(session: Session, server: Server, settings: Settings) -> Mapping[str, int | None]:
+    """Bytes by database; None where this login may not ask."""
+    wanted = [
+        database.name
+        for database in server.databases
+        if not database.template and not any(fnmatchcase(database.name, glob) for glob in settings.databases_exclude)
+    ]
+    return {row["name"]: row["bytes"] for row in session.rows(_SIZES, (wanted,))}
+
+
+def size(view: View) -> Iterator[Answer]:
+    check = "postgresql.size"
+    sizes: Mapping[str, int | None] = view.part("sizes")
+    known = sorted(_known(view, sizes).items(), key=lambda entry: -entry[1])
+    hidden = [name for name, amount in sizes.items() if amount is None]
+    yield from view.measure(
+        check,
+        view.place,
+        sum(amount for _name, amount in known),
+        "all databases together",
+        note=counted(len(known), "database")
+        + (f", without {len(hidden)} whose size this login may not ask" if hidden else ""),
+        evidence=[f"{name}: {quantity(amount, 'B')}" for name, amount in known[:_SHOWN]],
+    )
+    for name, amount in known[:_MEASURED]:
+        item = view.item(name)
+        if view.book.names_item(check, item):
+            yield from view.measure(check, item, amount, f"database {name}")
+        else:
+            yield Metric(check, item, amount, "B")
+    if hidden:
+        reason = f"the size of {counted(len(hidden), 'database')} may not be asked by this login"
+        remedy = view.cluster.server.grant()
+        yield view.state(check, f"{view.place} (hidden)", "skipped", reason, evidence=hidden, remedy=remedy)
+
+
+def _known(view: View, sizes: Mapping[str, int | None]) -> dict[str, int]:
+    known = {name: amount for name, amount in sizes.items() if amount is not None}
+    if sizes and not known:
+        raise Absent("this login may not ask for the size of any database", remedy=view.cluster.server.grant())
+    return known
+
+
+def database_growth(view: View) -> Iterator[Answer]:
+    changes, since = _database_changes(view)
+    yield from _grown(view, "postgresql.database_growth", view.place, "", changes, since=since)
+
+
+def database_shrinkage(view: View) -> Iterator[Answer]:
+    changes, since = _database_changes(view)
+    yield from _shrunk(view, "postgresql.database_shrinkage", view.place, "", changes, since=since)
+
+
+def _database_changes(view: View) -> tuple[list[Change], str]:
+    before = view.recall("database_sizes")
+    known = _known(view, view.part("sizes"))
+    there = {database.name for database in view.cluster.server.databases}
+    changes = []
+    for name, amount in before.data.items():
+        if isinstance(amount, int) and (name in known or name not in there):
+            changes.append(Change(name, amount, known.get(name)))
+    return changes, duration(before.seconds(view.cluster.now))
+
+
+def table_growth(view: View) -> Iterator[Answer]:
+    check = "postgresql.table_growth"
+    since = duration(view.recall("table_sizes").seconds(view.cluster.now))
+    for database, before, tables in _then_and_now(view):
+        if before is None:
+            yield _first_look(view, check, database)
+            continue
+        changes, new = compare(before, tables, floor=view.settings.growth_floor)
+        grown = [change for change, _compacted in changes]
+        note = f"{counted(len(new), 'new table')}: {', '.join(new[:3])}" if new else ""
+        yield from _grown(view, check, view.item(database), database, grown, since=since, note=note)
+    yield from view.absences(check, "tables")
+
+
+def table_shrinkage(view: View) -> Iterator[Answer]:
+    check = "postgresql.table_shrinkage"
+    since = duration(view.recall("table_sizes").seconds(view.cluster.now))
+    for database, before, tables in _then_and_now(view):
+        if before is None:
+            yield _first_look(view, check, database)
+            continue
+        changes, _new = compare(before, tables, floor=view.settings.growth_floor)
+        lost = [change for change, compacted in changes if not compacted]
+        tight = counted(len(changes) - len(lost), "table")
+        note = f"{tight} with as many rows in less space" if len(lost) < len(changes) else ""
+        yield from _shrunk(view, check, view.item(database), database, lost, since=since, note=note)
+    yield from view.absences(check, "tables")
+
+
+def _then_and_now(view: View) -> Iterator[tuple[str, list[Before] | None, list[Table]]]:
+    recalled = view.recall("table_sizes")
+    for database, tables in view.in_databases("tables"):
+        yield database, read_before(recalled.data.get(database)), _counted(tables)
+
+
+def _first_look(view: View, check: str, database: str) -> Answer:
+    reason = "this run is the first to look at this database, the next one compares with it"
+    return view.state(check, view.item(database), "skipped", reason)
+
+
+def compare(
+    before: Sequence[Before], tables: Sequence[Table], *, floor: int
+) -> tuple[list[tuple[Change, bool]], list[str]]:
+    """What became of each table, and whether that was but a compaction; and the labels of the large new ones.
+
+    A table is the same if its number is, whatever its name, or its name, where it was made anew.
+    """
+    by_oid = {table.oid: table for table in tables}
+    by_label = {table.label: table for table in tables}
+    changes = []
+    matched = set()
+    for old in before:
+        table = by_oid.get(old.oid) or by_label.get(old.label)
+        if table is None:
+            if not old.partition:
+                changes.append((Change(old.label, old.bytes, None), False))
+            continue
+        matched.add(table.oid)
+        if not table.estimated:
+            change = Change(table.label, old.bytes, table.total_bytes)
+            changes.append((change, _is_compacted(old, table)))
+    new = [table.label for table in tables if table.oid not in matched and table.total_bytes >= floor]
+    # Where the last run could not remember all, one that it did not know may have been there.
+    return changes, new if len(before) < _REMEMBERED else []
+
+
+def _is_compacted(old: Before, table: Table) -> bool:
+    """Whether a table lost far less of its rows than of its size, as by VACUUM FULL or without an index."""
+    if table.total_bytes >= old.bytes or old.rows <= 0:
+        return False
+    lost_bytes = 1 - table.total_bytes / old.bytes
+    lost_rows = 1 - _rows(table) / old.rows
+    return lost_rows < lost_bytes / 2
+
+
+def _rows(table: Table) -> float:
+    # The counter begins at 0 after a crash, the catalog's figure is from the last vacuum or analyze.
+    return max(0.0, float(table.live), table.rows)
+
+
+def _counted(tables: Sequence[Table]) -> list[Table]:
+    return [
+        table
+        for table in tables
+        if table.kind in ("r", "m") and not (table.is_temporary or table.shared or table.system)
+    ]
+
+
+def _grown(
+    view: View, check: str, item: str, database: str, changes: Sequence[Change], *, since: str, note: str = ""
+) -> Iterator[Answer]:
+    floor = view.settings.growth_floor
+    grown = [change for change in changes if change.delta >= floor]
+    # What was next to nothing is measured against the floor: its share would say nothing.
+    shares = [100.0 * change.delta / max(change.before, floor, 1) for change in grown]
+    yield from _told(view, check, item, database, grown, shares, since=since, note=note, did="grew")
+
+
+def _shrunk(
+    view: View, check: str, item: str, database: str, changes: Sequence[Change], *, since: str, note: str = ""
+) -> Iterator[Answer]:
+    shrunk = [change for change in changes if -change.delta >= max(1, view.settings.growth_floor)]
+    shares = [100.0 * -change.delta / change.before for change in shrunk]
+    yield from _told(view, check, item, database, shrunk, shares, since=since, note=note, did="shrank")
+
+
+def _told(
+    view: View,
+    check: str,
+    item: str,
+    database: str,
+    changes: Sequence[Change],
+    shares: Sequence[float],
+    *,
+    since: str,
+    note: str,
+    did: str,
+) -> Iterator[Answer]:
+    ending = f"; {note}" if note else ""
+    candidates = [
+        Candidate(
+            view.item(database, change.label) if database else view.item(change.label),
+            share,
+            change.words,
+            note=f"{change.words} in {since}{ending}",
+        )
+        for change, share in zip(changes, shares)
+    ]
+    floor = quantity(view.settings.growth_floor, "B")
+    nothing = f"none {did} by {floor} or more in {since}{ending}"
+    yield from tell(view, check, item, candidates, f"{did} most", each=did, nothing=nothing)
+
+
+def read_before(raw: object) -> list[Before] | None:
+    """What the last run wrote down of a database's tables; None where it did not look at it."""
+    if not isinstance(raw, dict):
+        return None
+    before = []
+    for label, entry in raw.items():
+        try:
+            oid, amount, rows, partition = entry
+            before.append(Before(str(label), int(oid), int(amount), float(rows), bool(partition)))
+        except (TypeError, ValueError):
+            continue
+    return before
+
+
+def remember(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
+    """The sizes of the databases, and of the largest tables of each."""
+    kept: dict[str, dict[str, Any]] = {}
+    sizes = snapshot.parts.get("sizes")
+    if isinstance(sizes, Mapping):
+        kept["database_sizes"] = {name: amount for name, amount in sizes.items() if amount is not None}
+    tables: dict[str, dict[str, Any]] = {}
+    for database, parts in snapshot.databases.items():
+        reading = parts.get("tables")
+        if isinstance(reading, tuple):
+            exact = [table for table in _counted(reading) if not table.estimated]
+            largest = sorted(exact, key=lambda table: -table.total_bytes)[:_REMEMBERED]
+            tables[database] = {
+                table.label: [table.oid, table.total_bytes, _rows(table), table.partition] for table in largest
+            }
+    if tables:
+        kept["table_sizes"] = tables
+    return kept
+
+
+TOPIC = Topic(
+    checks=CHECKS,
+    questions={
+        "postgresql.size": (size, ("sizes",)),
+        "postgresql.database_growth": (database_growth, ("sizes",)),
+        "postgresql.database_shrinkage": (database_shrinkage, ("sizes",)),
+        "postgresql.table_growth": (table_growth, ("tables",)),
+        "postgresql.table_shrinkage": (table_shrinkage, ("tables",)),
+    },
+    cluster={"sizes": collect_sizes},
+    database={"tables": collect_tables},
+    remember=remember,
+)
