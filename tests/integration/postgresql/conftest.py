@@ -36,6 +36,7 @@ class Cluster:
     host: Host
     version: int
     port: int = 5432
+    fleet: Fleet | None = None
 
     def connect(self, database: str = "postgres", *, user: str = "tester", **options: Any) -> psycopg.Connection[Any]:
         return psycopg.connect(
@@ -148,7 +149,7 @@ def clusters(start_hosts: Callable[..., Fleet]) -> Callable[[int], Cluster]:
         if version not in started:
             name = f"postgresql{version}"
             fleet = start_hosts({name: name})
-            started[version] = Cluster(fleet[name], version)
+            started[version] = Cluster(fleet[name], version, fleet=fleet)
         return started[version]
 
     return cluster
