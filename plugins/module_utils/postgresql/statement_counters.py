@@ -218,7 +218,7 @@ def windows(statements: Statements, recalled: Recalled) -> list[Window]:
 
 
 def _window(entry: Statement, past: object, *, reset: bool, floor: float, recalled: Recalled) -> Window:
-    now = {name: getattr(entry, name) for name in COUNTED if name != "plan_ms"}
+    now: dict[str, Any] = {name: getattr(entry, name) for name in COUNTED if name != "plan_ms"}
     then = _counts(past)
     usual = _usual(past)
     if then is not None:
@@ -232,7 +232,7 @@ def _window(entry: Statement, past: object, *, reset: bool, floor: float, recall
         return Window(entry, new=not (reset and floor), **now)
     # It may have been there, below all that was remembered; what it had taken then was less than the floor.
     share = max(0.0, entry.ms - floor) / entry.ms if entry.ms else 0.0
-    less = {name: value * share if name == "ms" else int(value * share) for name, value in now.items()}
+    less: dict[str, Any] = {name: value * share if name == "ms" else int(value * share) for name, value in now.items()}
     return Window(entry, new=False, **less)
 
 

@@ -213,8 +213,9 @@ def statement_evictions(view: View) -> Iterator[Answer]:
         )
     recalled = view.recall("statements")
     before = recalled.data.get("evictions")
-    same = isinstance(before, int) and before <= current.evictions
-    evictions = current.evictions - before if same else current.evictions
+    evictions = current.evictions
+    if isinstance(before, int) and before <= evictions:
+        evictions -= before
     # Several in the minutes between two runs by hand are not thousands a day.
     days = max(3600.0, recalled.seconds(view.cluster.now)) / _DAY
     yield from view.measure(
