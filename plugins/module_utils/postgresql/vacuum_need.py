@@ -66,6 +66,7 @@ class Urge:
 class Need:
     """What one table needs. ``vacuum`` and ``analyze`` hold only what is due, strongest first.
 
+    ``table`` carries the storage parameters that count for it, which are its table's for a TOAST without its own.
     ``enabled`` is False where the table's own options keep autovacuum away.
     """
 
@@ -138,7 +139,7 @@ def need_of(
     elif due_analyze and not due_vacuum:
         due_vacuum = [urge for urge in vacuum if urge.cause not in FREEZING and urge.due(share * COMPANION)]
     return Need(
-        table,
+        replace(table, options=options),
         vacuum=tuple(sorted(due_vacuum, key=lambda urge: -urge.share)),
         analyze=tuple(sorted(due_analyze, key=lambda urge: -urge.share)),
         enabled=_switch(options, "autovacuum_enabled"),

@@ -1,0 +1,354 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a vacuum or an analyze: what the server counts before and after the statement, and a verdict."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
+    Effect,
+    NotNeeded,
+    Step,
+    Unachieved,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
+    ConnectError,
+    Login,
+    QueryError,
+    Session,
+    driver,
+    open_session,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_need import FREEZING, vacuum_urges
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Job
+
+# Without a size that is asked of the file: whoever has locked the table would hold this up. VACUUM and ANALYZE write
+# the pages that they have found into pg_class.
+_COUNTERS = """
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relfilenode::bigint AS file,
+       greatest(c.reltuples, -1)::float8 AS rows, c.relpages AS pages,
+       CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) END AS xid_age,
+       CASE WHEN c.relminmxid <> '0' THEN mxid_age(c.relminmxid) END AS mxid_age,
+       (to_jsonb(c) ->> 'relallfrozen')::int AS all_frozen,
+       pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_ins_since_vacuum(c.oid) AS inserted_since_vacuum,
+       pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
+       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
+       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
+       c.relpages::bigint * current_setting('block_size')::bigint AS bytes
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
+"""
+_PROGRESS = """
+SELECT phase, heap_blks_total AS pages, heap_blks_scanned AS scanned FROM pg_stat_progress_vacuum WHERE pid = ANY(%s)
+"""
+_LOCK_NOT_AVAILABLE = "55P03"
+_GONE = ("42P01", "3F000")
+
+
+class Left(NotNeeded):
+    """A table that is left as it is for now: somebody else works on it, or what may be spent is spent."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the statements are worded and what limits they run under; times in seconds, ``cost_delay`` in milliseconds.
+
+    ``alone``: the server knows ``ONLY``; ``rings``: it knows BUFFER_USAGE_LIMIT.
+    """
+
+    lock_timeout: float = 2.0
+    table_timeout: float = 3600.0
+    cost_delay: float = 0.0
+    truncate: bool = False
+    index_cleanup: str = "auto"
+    parallel: int | None = None
+    buffer_usage_limit: str = ""
+    alone: bool = False
+    rings: bool = False
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What the server says of one table at one moment."""
+
+    schema: str
+    name: str
+    file: int
+    rows: float
+    pages: int
+    xid_age: int | None
+    mxid_age: int | None
+    all_frozen: int | None
+    dead: int
+    inserted_since_vacuum: int
+    modified_since_analyze: int
+    vacuumed: datetime | None
+    analyzed: datetime | None
+    bytes: int
+
+    def shown(self) -> dict[str, Any]:
+        """As results carry it."""
+        return {
+            "rows": int(self.rows) if self.rows >= 0 else None,
+            "dead_rows": self.dead,
+            "inserted_rows": self.inserted_since_vacuum,
+            "modified_rows": self.modified_since_analyze,
+            "xid_age": self.xid_age,
+            "bytes": self.bytes,
+        }
+
+    def applied_to(self, table: Table) -> Table:
+        return replace(
+            table,
+            rows=self.rows,
+            pages=self.pages,
+            all_frozen=self.all_frozen,
+            xid_age=self.xid_age,
+            mxid_age=self.mxid_age,
+            dead=self.dead,
+            inserted_since_vacuum=self.inserted_since_vacuum,
+        )
+
+
+def count(session: Session, oid: int) -> Counters:
+    """Raises NotNeeded where there is no such table any more."""
+    rows = session.rows(_COUNTERS, (oid,))
+    if not rows:
+        raise NotNeeded("it is there no more")
+    return Counters(**rows[0])
+
+
+def statements(job: Job, manner: Manner, *, schema: str, name: str) -> list[Any]:
+    """What is sent for one job, put together by the driver; a rewrite is followed by a vacuum that marks its pages."""
+    vacuum, analyze = _options(job, manner)
+    found = []
+    if job.full:
+        found.append(_statement("VACUUM", ["FULL", "SKIP_LOCKED"], schema, name, alone=manner.alone))
+    if job.vacuum:
+        found.append(_statement("VACUUM", vacuum, schema, name, alone=manner.alone))
+    else:
+        found.append(_statement("ANALYZE", analyze, schema, name, alone=manner.alone))
+    return found
+
+
+def _options(job: Job, manner: Manner) -> tuple[list[Any], list[Any]]:
+    sql = driver().sql
+    ring: list[Any] = []
+    if manner.buffer_usage_limit and manner.rings:
+        ring = [sql.SQL("BUFFER_USAGE_LIMIT {}").format(sql.Literal(manner.buffer_usage_limit))]
+    vacuum: list[Any] = ["SKIP_LOCKED"]
+    if job.table.kind != "t":
+        # TOAST has counters of its own and is decided on by itself, as autovacuum does.
+        vacuum.append("PROCESS_TOAST FALSE")
+    if job.analyze:
+        vacuum.append("ANALYZE")
+    if not manner.truncate:
+        vacuum.append("TRUNCATE FALSE")
+    if manner.index_cleanup != "auto":
+        vacuum.append(f"INDEX_CLEANUP {manner.index_cleanup.upper()}")
+    if manner.parallel is not None:
+        vacuum.append(sql.SQL("PARALLEL {}").format(sql.Literal(manner.parallel)))
+    return [*vacuum, *ring], ["SKIP_LOCKED", *ring]
+
+
+def _statement(verb: str, options: list[Any], schema: str, name: str, *, alone: bool) -> Any:
+    sql = driver().sql
+    worded = sql.SQL(", ").join(sql.SQL(option) if isinstance(option, str) else option for option in options)
+    only = sql.SQL("ONLY ") if alone else sql.SQL("")
+    return sql.SQL(f"{verb} ({{}}) {{}}{{}}").format(worded, only, sql.Identifier(schema, name))
+
+
+def freeze_settings(job: Job, limits: Limits) -> dict[str, int]:
+    """What makes the vacuum of an old table read all its pages, and freeze enough of it not to be due again at once."""
+    if not job.need.freezes:
+        return {}
+    found = {"vacuum_freeze_table_age": 0, "vacuum_multixact_freeze_table_age": 0}
+    for urge in job.need.vacuum:
+        if urge.cause in FREEZING:
+            name = "vacuum_freeze_min_age" if urge.cause == "xid" else "vacuum_multixact_freeze_min_age"
+            found[name] = int(min(urge.threshold // 10, 50_000_000 if urge.cause == "xid" else 5_000_000))
+    return found
+
+
+@dataclass
+class Doer:
+    """One worker: its connection, and what it does with it. ``verdict`` words why a table could not be cleaned."""
+
+    login: Login
+    manner: Manner
+    limits: Limits
+    budget: Budget
+    verdict: Callable[[Job], str]
+    share: float = 1.0
+    session: Session | None = None
+    notices: list[Any] = field(default_factory=list)
+    at_work: str = ""
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, step: Step) -> Effect:
+        """Do one job and look what it brought. Raises MaintenanceError where it did not."""
+        if not isinstance(step, Job):
+            raise TypeError("not a step of this repair")
+        against = self.budget.admit()
+        if against:
+            raise Left(against)
+        try:
+            return self._do(step)
+        except ConnectError as error:
+            self._drop()
+            if error.refused:
+                # Whatever takes a server down, it does not get better from being asked for the next table.
+                self.budget.stop(f"the server went away while {step.target} was worked on")
+            raise
+
+    def cancel(self) -> None:
+        """Have the server end what this worker waits for; from another thread."""
+        with self.guard:
+            if self.session is not None and self.at_work:
+                self.session.cancel()
+
+    def close(self) -> None:
+        self._drop()
+
+    def progress(self, session: Session) -> str:
+        """How far the work of this worker is, as another session sees it; empty where that is not told."""
+        own = self.session
+        if own is None or not self.at_work:
+            return ""
+        rows = session.rows(_PROGRESS, ([own.connection.info.backend_pid],))
+        return "".join(
+            f"{row['phase']}, {100 * row['scanned'] // max(1, row['pages'])} % of {row['pages']} pages scanned"
+            for row in rows
+            if row["pages"] is not None
+        )
+
+    def _do(self, job: Job) -> Effect:
+        session = self._in(job.database)
+        before = count(session, job.table.oid)
+        self._still_needed(job, before)
+        started = self.budget.clock.monotonic()
+        self._carry_out(session, job, before, started=started)
+        after = count(session, job.table.oid)
+        self._proven(job, before, after)
+        self._judge(job, before, after)
+        return Effect(before=before.shown(), after=after.shown())
+
+    def _in(self, database: str) -> Session:
+        if self.session is not None and (self.session.database != database or self.session.broken):
+            self._drop()
+        if self.session is None:
+            session = open_session(self.login, database=database)
+            session.connection.add_notice_handler(self.notices.append)
+            session.set(lock_timeout=self.manner.lock_timeout, vacuum_cost_delay=f"{self.manner.cost_delay:g}ms")
+            # A run that is killed leaves no vacuum behind: the server looks whether anybody still listens.
+            # Where it cannot look, it says so, and the time limit of the statement has to do.
+            _try(lambda: session.set(client_connection_check_interval=2.0))
+            with self.guard:
+                self.session = session
+        return self.session
+
+    def _drop(self) -> None:
+        with self.guard:
+            session, self.session, self.at_work = self.session, None, ""
+        if session is not None:
+            session.close()
+
+    def _still_needed(self, job: Job, before: Counters) -> None:
+        """Raises NotNeeded where somebody else has done it since it was planned."""
+        vacuumed = job.vacuum and _newer(before.vacuumed, job.table.vacuumed)
+        analyzed = job.analyze and _newer(before.analyzed, job.table.analyzed)
+        if not job.full and (vacuumed or not job.vacuum) and (analyzed or not job.analyze):
+            raise NotNeeded("somebody else, or autovacuum, has done it meanwhile")
+
+    def _carry_out(self, session: Session, job: Job, before: Counters, *, started: float) -> None:
+        changed = freeze_settings(job, self.limits)
+        session.set(**changed)
+        try:
+            for statement in statements(job, self.manner, schema=before.schema, name=before.name):
+                # What a killed or stopped run has begun must end with it.
+                limit = min(self.manner.table_timeout, self.budget.left())
+                session.set(statement_timeout=max(0.001, limit))
+                self.notices.clear()
+                self.at_work = job.target
+                session.execute(statement)
+                self._refuse_skipped()
+        except QueryError as error:
+            raise self._worded(error, job, seconds=self.budget.clock.monotonic() - started) from None
+        finally:
+            self.at_work = ""
+            if not session.broken:
+                session.set(statement_timeout=self.login.statement_timeout)
+                for name in changed:
+                    session.rows(
+                        "SELECT set_config(%s, (SELECT reset_val FROM pg_settings WHERE name = %s), false)",
+                        (name, name),
+                    )
+
+    def _refuse_skipped(self) -> None:
+        """Raises where the server said that it has left the table out."""
+        for notice in self.notices:
+            if notice.sqlstate == _LOCK_NOT_AVAILABLE:
+                raise Left("another session has locked it")
+
+    def _worded(self, error: QueryError, job: Job, *, seconds: float) -> MaintenanceError:
+        if error.is_locked:
+            return Left(f"another session has it locked for more than {duration(self.manner.lock_timeout)}")
+        if error.state in _GONE:
+            return NotNeeded("it is there no more")
+        if error.is_late:
+            if self.budget.stopped:
+                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.stopped}")
+            if self.budget.left() <= 0:
+                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.spent()}")
+            return MaintenanceError(
+                f"stopped after {duration(seconds)}: table_timeout is {duration(self.manner.table_timeout)}, or "
+                "somebody cancelled it"
+            )
+        return error
+
+    def _proven(self, job: Job, before: Counters, after: Counters) -> None:
+        """Raises MaintenanceError where the server does not count what was asked of it as done."""
+        done = (not job.vacuum or _newer(after.vacuumed, before.vacuumed)) and (
+            not job.analyze or _newer(after.analyzed, before.analyzed)
+        )
+        if job.full and after.file == before.file:
+            done = False
+        if not done:
+            said = "; ".join(clean(notice.message_primary) for notice in self.notices) or "it did not say why"
+            raise MaintenanceError(f"the server left it out: {said}")
+
+    def _judge(self, job: Job, before: Counters, after: Counters) -> None:
+        """Raises Unachieved where the vacuum ran and what made it necessary is still there."""
+        if not job.vacuum or job.full:
+            return
+        remaining = {
+            urge.cause: urge for urge in vacuum_urges(after.applied_to(job.table), self.limits, job.table.options)
+        }
+        stuck = [
+            remaining[urge.cause].words
+            for urge in job.need.vacuum
+            if urge.cause in remaining and urge.cause != "inserted" and remaining[urge.cause].due(self.share)
+        ]
+        if stuck:
+            won = f"dead rows {before.dead} before, {after.dead} after"
+            raise Unachieved(f"the vacuum ran and could not clean: {'; '.join(stuck)} ({won}); {self.verdict(job)}")
+
+
+def _newer(moment: datetime | None, than: datetime | None) -> bool:
+    return moment is not None and (than is None or moment > than)
+
+
+def _try(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except QueryError:
+        return
