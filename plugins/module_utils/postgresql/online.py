@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
@@ -22,15 +21,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.interruption import interruptible
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import (
+    read_pressure,
+    standby_lag,
+)
 
 # A key for pg_try_advisory_lock that nobody else is likely to use; it is let go with the session, however that ends.
 _ALONE = 7133701809754865664
-_LAG = """
-SELECT count(*) AS standbys, count(replay_lsn) AS told,
-       coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint AS lag
-  FROM pg_stat_replication WHERE coalesce(state, 'streaming') IN ('streaming', 'catchup')
-   AND coalesce(application_name, '') NOT IN ('pg_basebackup', 'pg_receivewal')
-"""
 #: Seconds after which a server that supports it notices that nobody waits for a statement any more.
 _NOTICED = "5s"
 _NOTICE = """
@@ -46,24 +44,23 @@ class Limits:
     seconds: float
 
 
-@contextmanager
-def alone(session: Session) -> Iterator[bool]:
-    """Whether no other run of an index repair is at work on this cluster; it stays so within the block."""
-    taken = bool(session.row("SELECT pg_try_advisory_lock(%s) AS taken", (_ALONE,))["taken"])
-    try:
-        yield taken
-    finally:
-        if taken and not session.broken:
-            session.rows("SELECT pg_advisory_unlock(%s)", (_ALONE,))
+def take_alone(session: Session) -> bool:
+    """Whether no other run of an index repair is at work on this cluster; it stays so until the session ends."""
+    return bool(session.row("SELECT pg_try_advisory_lock(%s) AS taken", (_ALONE,))["taken"])
 
 
-def lags(session: Session, *, most: int) -> str:
-    """Why the standbys must not be given more to do; empty where they may."""
-    facts = session.row(_LAG)
-    if facts["standbys"] > facts["told"]:
-        return "how far the standbys lag is hidden from this login (pg_monitor)"
-    if facts["lag"] > most:
-        return f"a standby lags {quantity(facts['lag'], 'B')} behind, and {quantity(most, 'B')} are allowed"
+def too_much(session: Session, server: Server, *, lag: int, pressure: float) -> str:
+    """Why standbys and disks must not be given more to do; empty where they may. 0 turns either limit off."""
+    if lag:
+        try:
+            behind, name = standby_lag(session, server)
+        except Absent as absent:
+            return absent.message
+        if behind > lag:
+            return f"standby {name} is {quantity(behind, 'B')} behind, and {quantity(lag, 'B')} are allowed"
+    waited = read_pressure(session.login) if pressure else None
+    if waited is not None and waited > pressure:
+        return f"for {waited:.0f} % of the last minute all waited for the disks, and {pressure:g} % are allowed"
     return ""
 
 
