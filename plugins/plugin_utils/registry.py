@@ -23,6 +23,8 @@ MODULES: dict[str, Entry] = {
     "http_check": Entry("web", "check"),
     "journal_verify": Entry("journal", "check"),
     "postgresql_check": Entry("postgresql", "check"),
+    "postgresql_index": Entry("postgresql", "repair"),
+    "postgresql_reindex": Entry("postgresql", "repair"),
     "service_check": Entry("services", "check"),
     "service_recover": Entry("services", "repair"),
 }
