@@ -58,7 +58,6 @@ SELECT format('schema %I', n.nspname) AS name
 SELECT 'the database itself'
   FROM pg_database d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
  WHERE d.datname = current_database() AND a.grantee = 0 AND a.privilege_type = 'CREATE'
- ORDER BY 1
 """
 # A body that is written in SQL itself (PostgreSQL 14 and newer) was resolved when it was made.
 _DEFINER = """
@@ -96,7 +95,7 @@ class Folder:
 
 
 def collect_create(session: Session, _server: Server, _settings: Settings) -> tuple[str, ...]:
-    return tuple(row["name"] for row in session.rows(_CREATE))
+    return tuple(sorted(row["name"] for row in session.rows(_CREATE)))
 
 
 def collect_definer(session: Session, _server: Server, _settings: Settings) -> tuple[Definer, ...]:
