@@ -236,7 +236,7 @@ def statistics_missing(view: View) -> Iterator[Answer]:
 def _missing(table: Table, unmeasured: Unmeasured) -> str:
     amount = unmeasured.of(table)
     what = Urge("unmeasured", amount, 0).words if unmeasured.exact else "never analyzed"
-    return f"{table.what} {table.label}: {what}"
+    return f"{table.label}: {what}"
 
 
 def vacuum_age(view: View) -> Iterator[Answer]:
@@ -307,7 +307,7 @@ def autovacuum_off(view: View) -> Iterator[Answer]:
                 view.item(database),
                 "info",
                 f"autovacuum is switched off for {counted(len(left_out), 'table')}",
-                evidence=[f"{table.what} {table.label}" for table in left_out],
+                evidence=[table.label for table in left_out],
             )
 
 
