@@ -25,6 +25,7 @@ MODULES: dict[str, Entry] = {
     "postgresql_check": Entry("postgresql", "check"),
     "postgresql_index": Entry("postgresql", "repair"),
     "postgresql_reindex": Entry("postgresql", "repair"),
+    "postgresql_vacuum": Entry("postgresql", "repair"),
     "service_check": Entry("services", "check"),
     "service_recover": Entry("services", "repair"),
 }
