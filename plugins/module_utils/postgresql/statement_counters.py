@@ -34,6 +34,7 @@ _SEARCHED = 20
 #: Means of earlier windows that are kept for each statement, and from how many calls a mean counts.
 USUAL_KEPT = 4
 USUAL_CALLS = 20
+_ROUNDED_MS = 0.001
 COUNTED = ("calls", "ms", "plan_ms", "rows", "read", "temp", "wal")
 
 _EXTENSION = """
@@ -222,8 +223,8 @@ def _window(entry: Statement, past: object, *, reset: bool, floor: float, recall
     then = _counts(past)
     usual = _usual(past)
     if then is not None:
-        # Less than before: it was evicted, came back, and is counted since then.
-        began_anew = reset or entry.calls < then["calls"] or entry.ms < then["ms"]
+        # Less than before: it was evicted, came back, and is counted since then. Times are remembered rounded.
+        began_anew = reset or entry.calls < then["calls"] or entry.ms < then["ms"] - _ROUNDED_MS
         grown = now if began_anew else {name: max(0, value - then[name]) for name, value in now.items()}
         return Window(entry, new=False, usual=usual, **grown)
     counted_since = entry.since is not None and entry.since > recalled.at

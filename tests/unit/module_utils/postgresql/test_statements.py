@@ -182,6 +182,13 @@ def test_a_new_statement_among_the_most_expensive() -> None:
     assert finding.evidence[0].startswith("75 %, 10 calls of 3 s; shop: UPDATE item")
 
 
+@given(ms=st.floats(0.001, 10**9), calls=st.integers(1, 10**9))
+def test_a_statement_that_did_not_run_is_left_out(ms: float, calls: int) -> None:
+    entry = replace(ORDERS, ms=ms, calls=calls)
+
+    assert not windows(seen(entry), recalled(seen(entry)))
+
+
 def test_what_may_have_been_there_before_is_not_called_new() -> None:
     # The last run remembered the most expensive alone, and the server does not say since when it counts this one.
     old = replace(ITEMS, since=None, ms=10_000.0, calls=100)
