@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
     Login,
@@ -29,6 +29,23 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 
 # A key for pg_try_advisory_lock that nobody else is likely to use; it is let go with the session, however that ends.
 _ALONE = 7133701809754865664
+# Online work waits for the snapshots of its database and for all that holds a lock on the table; a prepared
+# transaction has no session and no age that would end.
+_IN_THE_WAY = """
+WITH holding AS MATERIALIZED (
+    SELECT DISTINCT pid FROM pg_locks
+     WHERE locktype = 'relation' AND relation = %(table)s AND granted AND pid IS DISTINCT FROM pg_backend_pid()
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+)
+SELECT a.pid, a.usename::text AS user_name, extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS age
+  FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+   AND extract(epoch FROM clock_timestamp() - a.xact_start) >= %(patience)s
+   AND (a.backend_xmin IS NOT NULL OR a.pid IN (SELECT pid FROM holding))
+ UNION ALL
+SELECT 0, NULL, NULL FROM holding WHERE pid IS NULL
+ ORDER BY age DESC NULLS FIRST LIMIT 1
+"""
 #: Seconds after which a server that supports it notices that nobody waits for a statement any more.
 _NOTICED = "5s"
 _NOTICE = """
@@ -61,6 +78,21 @@ def too_much(session: Session, server: Server, *, lag: int, pressure: float) -> 
     waited = read_pressure(session.login) if pressure else None
     if waited is not None and waited > pressure:
         return f"for {waited:.0f} % of the last minute all waited for the disks, and {pressure:g} % are allowed"
+    return ""
+
+
+def in_the_way(session: Session, *, table: int, patience: float) -> str:
+    """Who would keep online work on a table waiting for longer than it may, as far as can be told; empty for nobody.
+
+    What is broken off while somebody holds the table cannot be cleaned up either, so it had better not be begun.
+    """
+    for row in session.rows(_IN_THE_WAY, {"table": table, "patience": patience}):
+        if not row["pid"]:
+            return "a prepared transaction holds its table"
+        return clean(
+            f"it would wait for the transaction of pid {row['pid']} ({row['user_name']}), which has been open for "
+            f"{duration(row['age'])}"
+        )
     return ""
 
 

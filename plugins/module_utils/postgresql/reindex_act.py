@@ -27,6 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.d
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import (
     Limits,
+    in_the_way,
     too_much,
     worded,
     work,
@@ -93,6 +94,9 @@ class Doer:
             raise NotNeeded("it is valid by now")
         if now.busy:
             raise NotNeeded("somebody builds, rebuilds or drops it just now")
+        waiting = in_the_way(session, table=now.table_oid, patience=self.lock_timeout)
+        if waiting:
+            raise NotNeeded(waiting)
         if decision.need == "bloated" and now.bytes < decision.index.bytes * (1 - _WORTH):
             raise NotNeeded(f"it has shrunk to {quantity(now.bytes, 'B')} by now")
         return now
