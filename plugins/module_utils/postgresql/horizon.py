@@ -277,7 +277,7 @@ def _of_database(view: View, entry: Ages, worst: list[tuple[float, Table]]) -> C
     # The database is as old as its oldest table; only a table's own, lower limit can make its share higher.
     value = max(overall, worst[0][0]) if worst else overall
     named = f", oldest {worst[0][1].label}" if worst else ""
-    lines = [f"{table.what} {table.label}: {share:.0f} %, {_age_words(table)}" for share, table in worst]
+    lines = [f"{_name(table)}: {share:.0f} %, {_age_words(table)}" for share, table in worst]
     return Candidate(
         view.item(entry.name),
         value,
@@ -285,6 +285,10 @@ def _of_database(view: View, entry: Ages, worst: list[tuple[float, Table]]) -> C
         note=f"{entry.name}{named}{_nature(entry)}",
         evidence=(*list(_held_up(view, entry.name))[:3], *lines),
     )
+
+
+def _name(table: Table) -> str:
+    return table.label if table.kind == "t" else f"{table.what} {table.label}"
 
 
 def _age_words(table: Table) -> str:
@@ -302,7 +306,7 @@ def _worst_tables(tables: Sequence[Table], entry: Ages) -> list[tuple[float, Tab
         share = freeze_share(table, options, entry)
         if share is not None:
             shares.append((share, table))
-    return sorted(shares, key=lambda pair: -pair[0])[:_SHOWN]
+    return sorted(shares, key=lambda pair: (-pair[0], pair[1].system))[:_SHOWN]
 
 
 def freeze_share(table: Table, options: Mapping[str, str], entry: Ages) -> float | None:
