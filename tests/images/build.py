@@ -49,6 +49,7 @@ IMAGES: dict[str, Image] = {
     "postgresql15": Image(context="postgresql", base="debian12"),
     "postgresql17": Image(context="postgresql", base="debian13"),
     "postgresql18": Image(context="postgresql", base="debiansid"),
+    "postgresql17peers": Image(context="postgresql_peers", base="postgresql17"),
 }
 
 

@@ -1,0 +1,216 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All checks on a database of a thousand tables, against the same questions by community.postgresql and check_postgres.
+
+Each side is a playbook over SSH on the same server, with pipelining: ours one task, community.postgresql a task a
+question as a guide's queries would be translated, check_postgres one task that runs its actions one after the other on
+the host itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.tests.images.containers import Fleet, Host, hosts
+from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
+
+HERE = Path(__file__).parent
+IMAGE = "postgresql17peers"
+TABLES = 1000
+DATABASE = "bench"
+ROUNDS = 5
+MEMORY_LIMIT_MIB = 80
+FILL = r"""
+CREATE DATABASE bench;
+\c bench
+DO $$ BEGIN FOR n IN 1..1000 LOOP
+  EXECUTE format('CREATE TABLE "Table %s" (id serial PRIMARY KEY, parent int, name text, note text)', n);
+  EXECUTE format('INSERT INTO "Table %s" (parent, name, note)
+                  SELECT i, ''name'' || i, repeat(''x'', 50) FROM generate_series(1, 200) i', n);
+  EXECUTE format('CREATE INDEX ON "Table %s" (name)', n);
+END LOOP; END $$;
+VACUUM ANALYZE;
+"""
+PEERS = ROOT / ".cache" / "bench" / "peers"
+#: The wheel that brings community.postgresql; nothing of it is installed.
+WHEEL = "ansible>=12,<13"
+
+_OURS = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [{"name": "Ask everything", "fleetcare.maintenance.postgresql_check": {}}],
+    }
+]
+#: All actions of check_postgres 2.25 that ask about a server and its databases, but those about other programs.
+ACTIONS = (
+    "archive_ready", "autovac_freeze", "backends", "bloat", "checkpoint", "cluster_id", "commitratio", "connection",
+    "database_size", "disabled_triggers", "hitratio", "index_size", "indexes_size", "last_analyze",
+    "last_autoanalyze", "last_autovacuum", "last_vacuum", "locks", "pgb_pool_cl_active", "prepared_txns", "query_time",
+    "relation_size", "replication_slots", "sequence", "settings_checksum", "table_size", "timesync",
+    "total_relation_size", "txn_idle", "txn_time", "txn_wraparound", "version", "wal_files",
+)  # fmt: skip
+#: What an action needs beside its name, where it has no default of its own.
+ARGUMENTS = {
+    "archive_ready": "--critical=10",
+    "checkpoint": "--critical=3600 --datadir=/var/lib/postgresql/17/main",
+    "cluster_id": "--critical=0",
+    "database_size": "--critical=1TB",
+    "hitratio": "--critical=50%",
+    "commitratio": "--critical=50%",
+    "index_size": "--critical=1TB",
+    "indexes_size": "--critical=1TB",
+    "relation_size": "--critical=1TB",
+    "table_size": "--critical=1TB",
+    "total_relation_size": "--critical=1TB",
+    "replication_slots": "--critical=10GB",
+    "settings_checksum": "--critical=0",
+    "version": "--critical=17",
+    "wal_files": "--critical=1000",
+}
+_SKIPPED = ("pgb_pool_cl_active",)
+
+
+def fill(host: Host) -> None:
+    """Make the database of ``FILL``."""
+    host.execute(["su", "postgres", "-c", "psql -q -v ON_ERROR_STOP=1"], stdin=FILL)
+
+
+def peer_collections() -> Path:
+    """community.postgresql as PyPI's ``ansible`` brings it, unpacked once."""
+    target = PEERS / "collections"
+    if not (target / "ansible_collections/community/postgresql").is_dir():
+        PEERS.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(PEERS), WHEEL], check=True
+        )
+        wheel = next(PEERS.glob("ansible-*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            wanted = [name for name in archive.namelist() if "/community/postgresql/" in name]
+            archive.extractall(target, wanted)
+        wheel.unlink()
+    return target
+
+
+def check_postgres_play() -> list[dict[str, Any]]:
+    """One task that runs the actions on the host, as the superuser over the socket."""
+    lines = [
+        f"check_postgres --action={action} --dbname={DATABASE} {ARGUMENTS.get(action, '')} || true"
+        for action in ACTIONS
+        if action not in _SKIPPED
+    ]
+    task = {"name": "check_postgres", "ansible.builtin.shell": "\n".join(lines), "become_user": "postgres"}
+    return [{"hosts": "all", "gather_facts": False, "tasks": [task]}]
+
+
+def play(playbook: Path, *, inventory: Path, directory: Path) -> tuple[float, str]:
+    """Run a playbook; seconds of wall time, and what it printed. Raises RuntimeError where it fails."""
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.cache/collections'}:{peer_collections()}",
+        "ANSIBLE_STDOUT_CALLBACK": "default",
+    }
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    started = time.monotonic()
+    done = subprocess.run(
+        [program, "-i", str(inventory), str(playbook)],
+        cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    wall = time.monotonic() - started
+    if done.returncode != 0:
+        raise RuntimeError(f"{playbook} ended with {done.returncode}:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    return wall, done.stdout
+
+
+def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any]]:
+    """The three in turn, after one round that is thrown away."""
+    inventory = fleet.write_inventory(directory / "hosts.yml")
+    ours, peer = directory / "ours.yml", directory / "check_postgres.yml"
+    ours.write_text(json.dumps(_OURS))
+    peer.write_text(json.dumps(check_postgres_play()))
+    playbooks = {
+        "ours": ours,
+        "community.postgresql, a task a question": HERE / "translated_postgresql.yml",
+        f"check_postgres, {len(ACTIONS) - len(_SKIPPED)} actions": peer,
+    }
+    seen: dict[str, list[float]] = {name: [] for name in playbooks}
+    for number in range(rounds + 1):
+        for name, playbook in playbooks.items():
+            wall, _said = play(playbook, inventory=inventory, directory=directory)
+            if number:
+                seen[name].append(wall)
+    mine = statistics.median(seen.pop("ours"))
+    return [
+        {
+            "case": f"all checks, {TABLES:,} tables, wall time, {rounds} rounds",
+            "ours": round(mine, 2),
+            "peer": round(statistics.median(walls), 2),
+            "peer_name": name,
+            "ratio": round(statistics.median(walls) / mine, 1),
+            "unit": "s",
+        }
+        for name, walls in seen.items()
+    ]
+
+
+_MEASURED = """
+import json, resource, sys
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.check import ARGUMENTS, check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
+params = {name: spec.get("default") for name, spec in {**COMMON_ARGUMENTS, **ARGUMENTS}.items()}
+params.update(json.loads(sys.argv[1]), checks=[])
+result = perform(check, params=params, check_mode=False, name="postgresql_check", catalogue=CATALOGUE, repair=False,
+                 clock=Clock())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(result["findings"]))
+"""
+
+
+def memory(host: Host, *, directory: Path) -> dict[str, Any]:
+    """Peak memory of the module's work in a process of its own, in MiB."""
+    host.execute(
+        ["su", "postgres", "-c", "psql -qc \"CREATE ROLE bench SUPERUSER LOGIN PASSWORD 'bench'\""], check=False
+    )
+    options = {
+        "login_host": host.address, "login_user": "bench", "login_password": "bench", "state_dir": str(directory / "s"),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, json.dumps(options)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".cache/collections")},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    peak = float(done.stdout.split()[0])
+    return {
+        "case": f"all checks, {TABLES:,} tables, peak memory of the module",
+        "ours": round(peak, 1),
+        "peer": MEMORY_LIMIT_MIB,
+        "peer_name": "the limit set",
+        "ratio": round(MEMORY_LIMIT_MIB / peak, 1),
+        "unit": "MiB",
+    }
+
+
+def measure(rounds: int = ROUNDS) -> Sequence[dict[str, Any]]:
+    """Rows for the table: case, ours, peer, peer_name, ratio (peer over ours), unit."""
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = Path(scratch)
+        with hosts(["bench"], image=IMAGE, directory=directory / "fleet") as fleet:
+            fill(fleet["bench"])
+            return [*compare(fleet, rounds=rounds, directory=directory), memory(fleet["bench"], directory=directory)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=2))
