@@ -96,6 +96,7 @@ _LINE_POINTER = 4
 #: Longer values have a header of four bytes and are aligned, shorter ones begin anywhere.
 _SHORT_VALUE = 126
 _ROW_POINTER = 6
+_FEW_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,9 @@ def _heap_pages(relation: Relation, columns: Sequence[Column]) -> int:
     row = header + _aligned(data_width(columns)) + _LINE_POINTER
     room = (relation.block - _PAGE_HEADER) * (relation.fill or 100) / 100
     per_page = room / row
-    if all(column.length > 0 for column in columns):
-        per_page = max(1, math.floor(per_page))
+    # A page holds whole rows. Of such that are nearly as large as a page, large and small ones share one.
+    if per_page >= _FEW_ROWS:
+        per_page = math.floor(per_page)
     return math.ceil(relation.rows / per_page)
 
 
