@@ -49,11 +49,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 
 # What the gate needs: loaded here, before Ansible forks, and not again in the worker of every task on every host.
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import (  # noqa: F401 pylint: disable=unused-import
-    intake,
-    journal,
-    payload,
-    run,
-    settings,
+    passage,
 )
 
 COLORS = {

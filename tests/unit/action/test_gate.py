@@ -175,7 +175,7 @@ def test_a_fault_is_an_error_by_default_and_a_finding_in_a_cadence(site):
     records = site.records()
     assert [record["status"] for record in records] == ["unknown"] * 4 + ["ok"]
     assert records[0]["fault"] == "The Python library 'x' is not there."
-    assert "argument 'value' is of type" in records[1]["fault"]
+    assert records[1]["fault"] == "Option 'value' is 'many', but must be a number."
     assert "no json at all" in records[2]["fault"]
     assert records[3]["fault"] == "A finding of the module has the check 3 and the status None."
 
