@@ -63,8 +63,8 @@ options:
     default: true
   need_percent:
     description:
-      - At how many percent of autovacuum's thresholds a table counts as due, from 30 to 1000. Below 100 the work is done
-        in the window before autovacuum would begin it during the day.
+      - At how many percent of autovacuum's thresholds a table counts as due, from 30 to 1000. Below 100 the work is
+        done in the window before autovacuum would begin it during the day.
     type: int
     default: 100
   jobs:
@@ -73,8 +73,8 @@ options:
     default: 2
   lock_timeout:
     description:
-      - Seconds that a statement waits for a lock, from 0.01 to 3600. Tables that somebody else vacuums or has locked are
-        left out at once; this is about their indexes.
+      - Seconds that a statement waits for a lock, from 0.01 to 3600. Tables that somebody else vacuums or has locked
+        are left out at once; this is about their indexes.
     type: float
     default: 2.0
   table_timeout:
@@ -160,8 +160,8 @@ notes:
     the rows and to see how far standbys are behind.
   - Only one of these modules works on a server at a time, wherever it runs.
   - The server ends what it does when the module is killed.
-  - While it runs, M(fleetcare.maintenance.postgresql_check) with O(fleetcare.maintenance.postgresql_check#module:checks)
-    set to V(vacuum_running) says how far it is.
+  - While it runs, M(fleetcare.maintenance.postgresql_check) with
+    O(fleetcare.maintenance.postgresql_check#module:checks) set to V(vacuum_running) says how far it is.
 seealso:
   - module: fleetcare.maintenance.postgresql_check
 """
@@ -280,8 +280,8 @@ applied:
       type: str
     before:
       description:
-        - What the server counted before, C(rows), C(dead_rows), C(inserted_rows) since the last vacuum, C(modified_rows)
-          since the last analyze, C(xid_age) and C(bytes).
+        - What the server counted before, C(rows), C(dead_rows), C(inserted_rows) since the last vacuum, and since the
+          last analyze C(modified_rows), C(xid_age) and C(bytes).
       type: dict
     after:
       description: The same afterwards.
@@ -305,7 +305,8 @@ failures:
       description: Why it failed; of a vacuum that could not clean, who holds the rows.
       type: str
     done:
-      description: Whether it was carried out all the same, as a vacuum that could not clean. The task is then C(changed).
+      description:
+        - Whether it was carried out all the same, as a vacuum that could not clean. The task is then C(changed).
       type: bool
 kept:
   description: The tables that needed something and were left alone, with the reason.

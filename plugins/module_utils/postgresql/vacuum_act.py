@@ -190,7 +190,7 @@ class Doer:
     verdict: Callable[[Job], str]
     share: float = 1.0
     session: Session | None = None
-    notices: list[Any] = field(default_factory=list)
+    notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -247,7 +247,7 @@ class Doer:
             self._drop()
         if self.session is None:
             session = open_session(self.login, database=database)
-            session.connection.add_notice_handler(self.notices.append)
+            session.connection.add_notice_handler(self._heard)
             session.set(lock_timeout=self.manner.lock_timeout, vacuum_cost_delay=f"{self.manner.cost_delay:g}ms")
             # A run that is killed leaves no vacuum behind: the server looks whether anybody still listens.
             # Where it cannot look, it says so, and the time limit of the statement has to do.
@@ -255,6 +255,10 @@ class Doer:
             with self.guard:
                 self.session = session
         return self.session
+
+    def _heard(self, notice: Any) -> None:
+        # What it says is there only while it is handed over.
+        self.notices.append((str(notice.sqlstate or ""), clean(notice.message_primary or "")))
 
     def _drop(self) -> None:
         with self.guard:
@@ -295,8 +299,8 @@ class Doer:
 
     def _refuse_skipped(self) -> None:
         """Raises where the server said that it has left the table out."""
-        for notice in self.notices:
-            if notice.sqlstate == _LOCK_NOT_AVAILABLE:
+        for state, _message in self.notices:
+            if state == _LOCK_NOT_AVAILABLE:
                 raise Left("another session has locked it")
 
     def _worded(self, error: QueryError, job: Job, *, seconds: float) -> MaintenanceError:
@@ -323,7 +327,7 @@ class Doer:
         if job.full and after.file == before.file:
             done = False
         if not done:
-            said = "; ".join(clean(notice.message_primary) for notice in self.notices) or "it did not say why"
+            said = "; ".join(message for _state, message in self.notices) or "it did not say why"
             raise MaintenanceError(f"the server left it out: {said}")
 
     def _judge(self, job: Job, before: Counters, after: Counters) -> None:

@@ -194,7 +194,7 @@ def _behind_horizon(need: Need, held: Held | None, remembered: int | None) -> st
         return ""
     if not need.vacuum or any(urge.cause not in _HELD for urge in need.vacuum):
         return ""
-    return f"the last vacuum could not clean it ({need.words}), and it is still held by a {held.holder.words}"
+    return f"the last vacuum could not clean it ({need.words}), and this still holds it: {held.holder.words}"
 
 
 def _job(database: str, need: Need) -> Job:

@@ -109,7 +109,7 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
         work = Work(context, login, server, wanted, limits, horizon, session)
         execution = work.carry_out(plan, lag=lag)
     return Result(
-        findings=findings_of(context.catalogue, CHECK, login.place, decided, looks.absent, execution),
+        findings=findings_of(context.catalogue, CHECK, login.place, decided, looks.absent, execution, horizon.remedies),
         metrics=metrics_of(CHECK, login.place, decided, execution),
         memory={**context.memory, login.place: _to_remember(decided, horizon, memory)},
         plan=list(plan),
@@ -119,7 +119,9 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
 
 
 class Horizon:
-    """Who keeps dead rows, as at the start of the run and now; ``stuck`` is what could not be cleaned because of it.
+    """Who keeps dead rows, as at the start of the run and now.
+
+    ``stuck`` is what could not be cleaned because of it, and ``remedies``, by database, what would free it.
 
     The age of a snapshot changes from moment to moment, its transaction id does not.
     """
@@ -128,6 +130,7 @@ class Horizon:
         self.session = session
         self.server = server
         self.stuck: dict[str, dict[int, int]] = {}
+        self.remedies: dict[str, str] = {}
         # One session serves several workers, and a look at the horizon is a transaction of two statements.
         self.guard = threading.RLock()
         self.first = self._look()
@@ -145,7 +148,8 @@ class Horizon:
     def words(self, job: Job) -> str:
         """Who holds what the vacuum of a table has left, for the failure; kept in mind for the next run."""
         if not self.server.monitors:
-            return f"who holds it cannot be seen: {self.server.grant()}"
+            self.remedies.setdefault(job.database, self.server.grant())
+            return "who holds it cannot be seen by this login"
         now = _held(self._look(), job.database, job.table)
         if now is None:
             return "nobody holds it any more, the next run cleans it"
@@ -154,7 +158,8 @@ class Horizon:
             # It has been there all the time, so that another vacuum could do no better as long as it stays.
             with self.guard:
                 self.stuck.setdefault(job.database, {})[job.table.oid] = now.xmin
-        return f"held by a {now.holder.words}. {now.holder.remedy}"
+        self.remedies[job.database] = now.holder.remedy
+        return f"it is held by this: {now.holder.words}"
 
 
 def _held(found: Sequence[tuple[Holder, int]], database: str, table: Table) -> Held | None:

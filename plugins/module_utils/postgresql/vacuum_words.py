@@ -36,10 +36,15 @@ def findings_of(
     decided: Sequence[Decided],
     absent: Mapping[str, Absent],
     execution: Execution | None,
+    remedies: Mapping[str, str],
 ) -> list[Finding]:
     """A finding for each database where something was to be done, and one for all the others together."""
     quiet = [one for one in decided if not one.due and not one.refused]
-    found = [_finding(catalogue, check, place, one, execution) for one in decided if one not in quiet]
+    found = [
+        _finding(catalogue, check, place, one, execution, remedy=remedies.get(one.database, ""))
+        for one in decided
+        if one not in quiet
+    ]
     for database, reason in absent.items():
         item = clean(f"{place}/{database}")
         found.append(catalogue.stated(check, item, reason.status, reason.message, remedy=reason.remedy))
@@ -71,7 +76,9 @@ def _came(decided: Decided, execution: Execution) -> Came:
     return Came(mine(execution.applied), mine(execution.failed), mine(execution.left))
 
 
-def _finding(catalogue: Catalogue, check: str, place: str, decided: Decided, execution: Execution | None) -> Finding:
+def _finding(
+    catalogue: Catalogue, check: str, place: str, decided: Decided, execution: Execution | None, *, remedy: str
+) -> Finding:
     came = _came(decided, execution) if execution is not None else None
     needed = f"{decided.due} of {counted(decided.looked_at, 'table')} needed vacuum or analyze"
     parts = list(_parts(decided, came))
@@ -81,7 +88,7 @@ def _finding(catalogue: Catalogue, check: str, place: str, decided: Decided, exe
         _status(decided, came),
         "; ".join([needed, *parts]),
         evidence=list(_evidence(decided, came)),
-        remedy=_remedy(decided, came),
+        remedy=remedy or _remedy(decided, came),
     )
 
 

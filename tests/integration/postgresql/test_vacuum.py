@@ -54,7 +54,6 @@ def fill(database: Database, name: str = "public.orders", rows: int = ROWS) -> N
         f"CREATE TABLE {name} (id int PRIMARY KEY, note text)",
         f"INSERT INTO {name} SELECT n, 'note ' || n FROM generate_series(1, {rows}) n",  # noqa: S608
     )
-    # A session hands in what it counted at its end.
     database.execute(f"VACUUM (ANALYZE) {name}")
 
 
