@@ -178,7 +178,7 @@ class Session:
         return bool(self.connection.closed or self.connection.broken)
 
     def cancel(self) -> None:
-        """Ask the server to stop what this session does; safe from another thread."""
+        """Ask the server to stop what is going on here; safe from another thread."""
         self.connection.cancel()
 
     def close(self) -> None:
