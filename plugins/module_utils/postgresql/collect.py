@@ -57,7 +57,7 @@ def _ask_in(
         return _ask(DATABASE, parts, session=session, server=server, settings=settings)
     try:
         if not database.allowed:
-            grant = server.grant(f'CONNECT ON DATABASE "{database.name}"')
+            grant = server.grant("CONNECT", on="DATABASE", name=database.name)
             raise Absent(f"{server.user} may not connect to database {database.name}", remedy=grant)
         with connect(login, database=database.name, read_only=True) as own:
             return _ask(DATABASE, parts, session=own, server=server, settings=settings)

@@ -186,7 +186,7 @@ def collect_amcheck(session: Session, server: Server, settings: Settings) -> Wal
     if not found:
         raise Absent(
             f"extension amcheck is not there in database {clean(session.database)}",
-            remedy=f"CREATE EXTENSION amcheck in database {clean(session.database)}",
+            remedy=f"In database {clean(session.database)}: CREATE EXTENSION amcheck",
         )
     schema = found[0]["schema"]
     if not found[0]["allowed"]:

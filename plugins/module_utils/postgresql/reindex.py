@@ -168,7 +168,7 @@ def _survey(
     rebuilt: Mapping[str, int],
 ) -> Survey:
     if not database.allowed:
-        grant = server.grant(f'CONNECT ON DATABASE "{database.name}"')
+        grant = server.grant("CONNECT", on="DATABASE", name=database.name)
         return Survey(
             database.name, trouble=MaintenanceError("this login may not connect", remedy=grant), allowed=False
         )

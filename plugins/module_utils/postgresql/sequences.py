@@ -203,7 +203,6 @@ def _hidden(view: View, database: str, hidden: Sequence[Counter]) -> Iterator[An
     for counter in hidden:
         schemas.setdefault(counter.schema, []).append(counter)
     for schema, counters in list(schemas.items())[:OFFENDERS]:
-        quoted = schema.replace('"', '""')
         others = f", and {len(schemas) - OFFENDERS} more schemas" if len(schemas) > OFFENDERS else ""
         yield view.state(
             "postgresql.sequences",
@@ -211,7 +210,7 @@ def _hidden(view: View, database: str, hidden: Sequence[Counter]) -> Iterator[An
             "skipped",
             f"{counted(len(counters), 'sequence')} of schema {schema} may not be read by this login{others}",
             evidence=[counter.label for counter in counters],
-            remedy=view.cluster.server.grant(f'SELECT ON ALL SEQUENCES IN SCHEMA "{quoted}"'),
+            remedy=view.cluster.server.grant("SELECT", on="ALL SEQUENCES IN SCHEMA", name=schema),
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 
 _FACTS = """
@@ -79,10 +80,15 @@ class Server:
         columns = self.views.get(view)
         return columns is not None and (not column or column in columns)
 
-    def grant(self, role: str = "pg_monitor") -> str:
-        """The statement that would let this login see more."""
-        name = self.user.replace('"', '""')
-        return f'GRANT {role} TO "{name}"'
+    def grant(self, role: str = "pg_monitor", *, on: str = "", name: str = "") -> str:
+        """The statement that would let this login see more: a role, or a privilege on the kind ``on`` of ``name``."""
+        place = f" ON {on} {quoted(name)}" if on else ""
+        return f"GRANT {role}{place} TO {quoted(self.user)}"
+
+
+def quoted(name: str) -> str:
+    """A name as a statement that is shown has it; what is carried out is quoted by the driver."""
+    return clean('"' + name.replace('"', '""') + '"')
 
 
 def look(session: Session) -> Server:

@@ -21,7 +21,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     connect,
     driver,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, quoted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.statement import without_literals
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Recalled, Settings
 
@@ -162,7 +162,7 @@ def collect_statements(session: Session, server: Server, settings: Settings) -> 
         except ConnectError:
             continue
     loaded = session.row(_LOADED)["loaded"]
-    create = f"CREATE EXTENSION pg_stat_statements in database {session.database}"
+    create = f"In database {quoted(session.database)}: CREATE EXTENSION pg_stat_statements"
     raise Absent(
         "the extension pg_stat_statements is in no database that this login may connect to",
         remedy=f"{create}." if loaded else f"{_PRELOAD} Then {create}.",
@@ -199,8 +199,8 @@ def _read(session: Session, server: Server, settings: Settings, extension: Mappi
         if error.state == "55000":
             raise Absent("pg_stat_statements is not in shared_preload_libraries", remedy=_PRELOAD) from None
         if error.is_denied:
-            grant = server.grant(f'USAGE ON SCHEMA "{schema}"')
-            raise Absent(f"not allowed: {error.message}", remedy=f"{grant} in database {session.database}") from None
+            grant = server.grant("USAGE", on="SCHEMA", name=schema)
+            raise Absent(f"not allowed: {error.message}", remedy=f"{grant} in database {quoted(session.database)}") from None
         raise
     return Statements(tuple(Statement(**row) for row in rows), complete=len(rows) < MOST, **evictions)
 

@@ -85,7 +85,7 @@ def _left_out(database: DatabaseName, wanted: Wanted) -> bool:
 
 def _look_in(database: DatabaseName, login: Login, server: Server, choice: Choice, *, maintains: bool) -> Ground:
     if not database.allowed:
-        grant = server.grant(f'CONNECT ON DATABASE "{database.name}"')
+        grant = server.grant("CONNECT", on="DATABASE", name=database.name)
         raise Absent(f"{server.user} may not connect to database {database.name}", remedy=grant)
     try:
         with connect(login, database=database.name, read_only=True) as own:
