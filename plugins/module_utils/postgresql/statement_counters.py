@@ -200,7 +200,8 @@ def _read(session: Session, server: Server, settings: Settings, extension: Mappi
             raise Absent("pg_stat_statements is not in shared_preload_libraries", remedy=_PRELOAD) from None
         if error.is_denied:
             grant = server.grant("USAGE", on="SCHEMA", name=schema)
-            raise Absent(f"not allowed: {error.message}", remedy=f"{grant} in database {quoted(session.database)}") from None
+            remedy = f"{grant} in database {quoted(session.database)}"
+            raise Absent(f"not allowed: {error.message}", remedy=remedy) from None
         raise
     return Statements(tuple(Statement(**row) for row in rows), complete=len(rows) < MOST, **evictions)
 
