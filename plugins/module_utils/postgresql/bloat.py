@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,9 +113,6 @@ class Found:
     hidden: tuple[Relation, ...] = ()
     unmeasured: str = ""
     remedy: str = ""
-
-
-Measure = Callable[[Relation], Bloat]
 
 
 def collect_table_bloat(session: Session, server: Server, settings: Settings) -> Found:

@@ -188,18 +188,29 @@ def _aligned(size: float, to: int = 8) -> int:
 
 
 def data_width(columns: Sequence[Column]) -> float:
-    """The average width of a row's data with the gaps that alignment leaves between its columns."""
-    offset = 0.0
+    """The average width of a row's data, with the gaps that alignment leaves between its columns and at its end.
+
+    A gap depends on where the column before it ends, within eight bytes: after a NULL sometimes here, sometimes there,
+    after a value of any length anywhere.
+    """
+    width = 0.0
+    ends = [1.0, *[0.0] * 7]
     for column in columns:
         varies = column.length < 0
         align = 1 if varies and column.width <= _SHORT_VALUE else _ALIGNS[column.align]
-        offset += (1 - column.nulls) * (_aligned(offset, align) - offset + column.width)
-    return offset
+        after = [chance * column.nulls for chance in ends]
+        for end, chance in enumerate(ends):
+            taken = -end % align + column.width
+            width += chance * (1 - column.nulls) * taken
+            for at in range(8) if varies else ((end + taken) % 8,):
+                after[at] += chance * (1 - column.nulls) / (8 if varies else 1)
+        ends = after
+    return width + sum(chance * (-end % 8) for end, chance in enumerate(ends))
 
 
 def _heap_pages(relation: Relation, columns: Sequence[Column]) -> int:
     header = _aligned(23 + (math.ceil(len(columns) / 8) if any(column.nulls for column in columns) else 0))
-    row = header + _aligned(data_width(columns)) + _LINE_POINTER
+    row = header + data_width(columns) + _LINE_POINTER
     room = (relation.block - _PAGE_HEADER) * (relation.fill or 100) / 100
     per_page = room / row
     # A page holds whole rows. Of such that are nearly as large as a page, large and small ones share one.
@@ -210,7 +221,7 @@ def _heap_pages(relation: Relation, columns: Sequence[Column]) -> int:
 
 def _tree_pages(relation: Relation, columns: Sequence[Column]) -> int:
     nullable = any(column.nulls for column in columns)
-    key = (16 if nullable else 8) + _aligned(data_width(columns))
+    key = (16 if nullable else 8) + data_width(columns)
     room = (relation.block - _PAGE_HEADER - 16) * (relation.fill or 90) / 100
     size = relation.rows * (key + _LINE_POINTER)
     if relation.merges:
