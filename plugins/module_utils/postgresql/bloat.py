@@ -151,7 +151,9 @@ def _look(
 
 def sort_out(relations: Sequence[Relation]) -> Found:
     """What each relation wastes by its statistics, where it has some that this login may see."""
-    bloats, unknown, hidden = [], [], []
+    bloats: list[Bloat] = []
+    unknown: list[Relation] = []
+    hidden: list[Relation] = []
     for relation in relations:
         wasted = relation.wasted
         if wasted is not None:

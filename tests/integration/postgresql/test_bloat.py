@@ -156,7 +156,8 @@ def test_what_is_too_large_or_too_much_is_not_measured(database: Database) -> No
     swollen(database)
     database.execute("CREATE EXTENSION pgstattuple")
 
-    for caps in ({"bloat_size": 1024}, {"bloat_tables": 0}):
+    limits: tuple[dict[str, Any], ...] = ({"bloat_size": 1024}, {"bloat_tables": 0})
+    for caps in limits:
         assert "(estimated)" in bloat(database, **caps)["public.Order Item"]["summary"]
 
 

@@ -46,7 +46,7 @@ def ask(
     check: str,
     *,
     parts: Mapping[str, Any] | None = None,
-    databases: Mapping[str, Mapping[str, Any]] | None = None,
+    databases: Mapping[str, Any] | None = None,
     server: Server = SERVER,
     settings: Settings | None = None,
     memory: Mapping[str, Any] | None = None,
