@@ -146,7 +146,9 @@ def decide(
         behind = _behind_horizon(need, held_by(need.table), (remembered or {}).get(need.table.oid))
         if behind:
             held.append((need.table, behind))
-            need = replace(need, vacuum=())
+            # What was only half due would have gone along with the vacuum.
+            analyze = tuple(urge for urge in need.analyze if urge.due(choice.share))
+            need = replace(need, vacuum=(), analyze=analyze)
         if need.due:
             open_needs.append(need)
     if not alone:

@@ -134,6 +134,7 @@ def test_tables_that_may_not_be_vacuumed_are_named_with_the_grant_and_not_one_by
         # Inserted rows are read and marked whoever holds what.
         ({"inserted_since_vacuum": 9000}, 100, [("vacuum", "shop public.orders")]),
         ({"modified_since_analyze": 9000}, 100, [("analyze", "shop public.orders")]),
+        ({"modified_since_analyze": 600}, 100, []),
     ],
 )
 def test_a_table_that_could_not_be_cleaned_waits_until_its_holder_is_gone(
