@@ -17,7 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.tests.benchmarks import daily_bench, http_check_bench, report_bench
+from ansible_collections.fleetcare.maintenance.tests.benchmarks import (
+    daily_bench,
+    http_check_bench,
+    postgresql_bench,
+    postgresql_vacuum_bench,
+    report_bench,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -62,6 +68,8 @@ BENCHMARKS: dict[str, tuple[Callable[[], Rows], Callable[[Rows], str]]] = {
     "daily": (daily_bench.measure, compared),
     "http": (http_check_bench.measure, compared),
     "report": (report_bench.measure, scaled),
+    "postgresql": (postgresql_bench.measure, compared),
+    "postgresql_vacuum": (postgresql_vacuum_bench.measure, compared),
 }
 
 

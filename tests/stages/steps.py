@@ -188,7 +188,7 @@ STAGES: dict[str, Stage] = {
         needs=("containers",),
         steps=tuple(
             _program(f"python -m {PACKAGE}.tests.benchmarks.run {name}", PYTHONPATH=str(CACHE / "collections"))
-            for name in ("http", "report", "daily")
+            for name in ("http", "report", "daily", "postgresql", "postgresql_vacuum")
         ),
     ),
     "docs": Stage(steps=(Step("the page of checks", _checks_page),)),
