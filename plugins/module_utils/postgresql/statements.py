@@ -106,7 +106,7 @@ def statements(view: View) -> Iterator[Answer]:
         f"{duration(total_ms / 1000)} in {duration(seconds)}",
         evidence=_most(found, total_ms, block_size=view.cluster.server.block_size),
     )
-    for window in found[: min(_SHOWN, view.settings.statements_top)]:
+    for window in _worth_a_word(found[: min(_SHOWN, view.settings.statements_top)], total_ms):
         item = view.item(window.statement.database, str(window.statement.queryid))
         yield Metric("postgresql.statement_time", item, 100.0 * window.ms / max(total_ms, 0.001), "%")
         yield Metric("postgresql.statement_mean", item, window.mean, "ms")
@@ -190,7 +190,8 @@ def new_statements(view: View) -> Iterator[Answer]:
         words = f"all statements together took {duration(total_ms / 1000)} since the last run: too little to matter"
         yield view.state(check, view.place, "ok", words)
         return
-    new = [window for window in found[: view.settings.statements_top] if window.new and window.statement.toplevel]
+    top = _worth_a_word(found[: view.settings.statements_top], total_ms)
+    new = [window for window in top if window.new and window.statement.toplevel]
     yield from view.measure(
         check,
         view.place,
@@ -236,6 +237,11 @@ def _found(view: View) -> tuple[list[Window], Recalled]:
 def _total(found: Sequence[Window]) -> float:
     """Time of all statements; what ran within a function is in that of the statement that called it."""
     return sum(window.ms for window in found if window.statement.toplevel)
+
+
+def _worth_a_word(found: Sequence[Window], total_ms: float) -> list[Window]:
+    """Those that took a hundredth of the time of all; below it the end of the list is chance."""
+    return [window for window in found if window.ms >= total_ms / 100]
 
 
 def _matters_ms(view: View, recalled: Recalled) -> float:

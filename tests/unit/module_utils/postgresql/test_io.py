@@ -177,6 +177,7 @@ def test_bulk_work_writes_its_own_pages_by_design() -> None:
     (finding,), _metrics = ask(TOPIC, "postgresql.backend_writes", parts=parts, server=NEW, memory=io_memory())
 
     assert (finding.status, finding.value) == ("ok", 0)
+    assert "20000 pages written" in finding.summary
 
 
 def test_a_server_without_pg_stat_io_does_not_tell_who_writes() -> None:

@@ -144,7 +144,7 @@ def test_how_many_synchronous_standbys_are_wanted(names: str, wanted: int) -> No
 def test_too_few_synchronous_standbys_stop_every_commit() -> None:
     sync = replace(FOLLOWER, sync="sync")
     (enough,), _metrics = ask(TOPIC, "postgresql.synchronous", parts=connected(sync, names="*"))
-    (short,), _metrics = ask(TOPIC, "postgresql.synchronous", parts=connected(sync, names="FIRST 2 (*)"))
+    (short,), _metrics = ask(TOPIC, "postgresql.synchronous", parts=connected(sync, FOLLOWER, names="FIRST 2 (*)"))
     (none,), _metrics = ask(TOPIC, "postgresql.synchronous", parts=connected(FOLLOWER))
 
     assert [enough.status, short.status, none.status] == ["ok", "critical", "skipped"]

@@ -200,17 +200,50 @@ def test_what_may_have_been_there_before_is_not_called_new() -> None:
     assert window.calls == 60
 
 
-def test_what_was_evicted_and_came_back_counts_from_there() -> None:
-    back = replace(ORDERS, calls=5, ms=50.0)
+@pytest.mark.parametrize("ms", [50.0, 50_000.0])
+def test_what_was_evicted_and_came_back_counts_from_there(ms: float) -> None:
+    back = replace(ORDERS, calls=5, ms=ms)
     (window,) = windows(seen(back), recalled(seen(ORDERS)))
 
-    assert (window.calls, window.ms, window.new) == (5, 50.0, False)
+    assert (window.calls, window.ms, window.new) == (5, ms, False)
 
 
-def test_after_a_reset_all_that_is_counted_came_since() -> None:
-    (window,) = windows(seen(replace(ORDERS, calls=2000, ms=9000.0), reset=NOW), recalled(seen(ORDERS)))
+@pytest.mark.parametrize("complete", [True, False])
+def test_after_a_reset_all_that_is_counted_came_since(complete: bool) -> None:
+    grown = replace(ORDERS, calls=2000, ms=9000.0)
+    other = replace(ITEMS, since=NOW)
+    window, unknown = windows(seen(grown, other, reset=NOW), recalled(seen(ORDERS, complete=complete)))
 
     assert (window.calls, window.ms, window.new) == (2000, 9000.0, False)
+    # All are counted since the reset: whether it is new shows only where all were known before.
+    assert (unknown.calls, unknown.ms, unknown.new) == (ITEMS.calls, ITEMS.ms, complete)
+
+
+def test_a_window_of_a_few_calls_is_not_usual() -> None:
+    past = memory(seen(later(ORDERS, calls=5, mean=900.0)), past=memory(seen(ORDERS), server=EARLIEST))
+
+    assert past["statements"]["data"]["entries"][ORDERS.key][-1] == [4.0]
+
+
+def test_a_quiet_server_has_no_new_statements_worth_a_word() -> None:
+    now = seen(ORDERS, replace(ITEMS, calls=3, ms=90.0, since=NOW))
+    (finding,), metrics = ask(
+        TOPIC, "postgresql.new_statements", parts={"statements": now}, memory=memory(seen(ORDERS))
+    )
+
+    assert finding.status == "ok"
+    assert "too little to matter" in finding.summary
+    assert not metrics
+
+
+def test_the_end_of_the_list_is_not_worth_a_word() -> None:
+    new = [replace(ITEMS, queryid=at, calls=1, ms=ms, since=NOW) for at, ms in ((1, 60_000.0), (2, 500.0))]
+    parts = {"statements": seen(ORDERS, *new)}
+    (finding,), _metrics = ask(TOPIC, "postgresql.new_statements", parts=parts, memory=memory(seen(ORDERS)))
+    _findings, metrics = ask(TOPIC, "postgresql.statements", parts=parts, memory=memory(seen(ORDERS)))
+
+    assert len(finding.evidence) == 1
+    assert {item for name, item in metrics if name == "postgresql.statement_mean"} == {"localhost:5432/shop 1"}
 
 
 @pytest.mark.parametrize(
