@@ -16,6 +16,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 
+# What a BRIN index sums up is a matter of its storage parameters, as what a GiST index does is of its classes' options.
 # An index that is being built, rebuilt or dropped looks like one that is broken. Who builds one holds a lock on the
 # table and shows in the progress view (its pid does to everybody), who rebuilds or drops one locks the index itself.
 # The size of a locked relation would have to wait for its lock; of such a one the pages of the catalog stand in.
@@ -45,6 +46,7 @@ SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::
                LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum <> 0
               ORDER BY k.place) AS columns,
        i.indclass::text AS classes, i.indcollation::text AS collations, i.indoption::text AS options,
+       CASE am.amname WHEN 'brin' THEN coalesce(c.reloptions::text, '') ELSE '' END ||
        coalesce((SELECT string_agg(a.attoptions::text, ' ' ORDER BY a.attnum) FROM pg_attribute a
                   WHERE a.attrelid = i.indexrelid AND a.attoptions IS NOT NULL), '') AS class_options,
        coalesce(pg_get_expr(i.indpred, i.indrelid, true), '') AS predicate,
@@ -72,9 +74,8 @@ SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::
   JOIN pg_am am ON am.oid = c.relam
   LEFT JOIN pg_inherits parent ON parent.inhrelid = i.indexrelid
   LEFT JOIN counted ON counted.indexrelid = i.indexrelid
- WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND c.relpersistence <> 't'
-   AND (%(table)s::oid IS NULL OR i.indrelid = %(table)s::oid)
-   AND i.indrelid >= 16384
+ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND i.indrelid >= 16384
+   AND CASE WHEN %(table)s::oid IS NULL THEN c.relpersistence <> 't' ELSE i.indrelid = %(table)s::oid END
  ORDER BY i.indexrelid
 """
 _FOREIGN_KEYS = """

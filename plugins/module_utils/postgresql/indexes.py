@@ -110,9 +110,8 @@ def is_removable(index: Index) -> bool:
 
 def finds_the_same(index: Index, other: Index) -> bool:
     """Whether both find the same rows in the same order by the same operators."""
-    # What a BRIN index sums up in a page is a matter of its storage parameters.
     return (
-        index.method == other.method != "brin"
+        index.method == other.method
         and index.table_oid == other.table_oid
         and index.keys == other.keys
         and index.predicate == other.predicate
