@@ -185,7 +185,7 @@ def collect_io(session: Session, server: Server, _settings: Settings) -> dict[st
 def cache_hit(view: View) -> Iterator[Answer]:
     check = "postgresql.cache_hit"
     quiet = 0
-    for name, grown in _databases(view).items():
+    for name, grown in grown_databases(view).items():
         blocks = grown["hit"] + grown["read"]
         if blocks < FEWEST_BLOCKS:
             quiet += 1
@@ -212,7 +212,7 @@ def read_time(view: View) -> Iterator[Answer]:
     if not counters.timed:
         raise Absent("track_io_timing is off, so nobody knows how long reads take", remedy="Set track_io_timing = on.")
     means = _ranked(
-        {name: grown["read_ms"] / grown["read"] for name, grown in _databases(view).items() if grown["read"]}
+        {name: grown["read_ms"] / grown["read"] for name, grown in grown_databases(view).items() if grown["read"]}
     )
     if not means:
         yield view.state("postgresql.read_time", view.place, "ok", "no database has read a block since the last run")
@@ -227,7 +227,7 @@ def read_time(view: View) -> Iterator[Answer]:
 
 
 def temp_files(view: View) -> Iterator[Answer]:
-    databases = _databases(view)
+    databases = grown_databases(view)
     rates = _ranked({name: grown.rate("temp_bytes") for name, grown in databases.items() if grown["temp_bytes"]})
     files = total(databases.values(), "temp_files")
     yield from view.measure(
@@ -244,7 +244,7 @@ def temp_files(view: View) -> Iterator[Answer]:
 
 
 def deadlocks(view: View) -> Iterator[Answer]:
-    ended = _ranked({name: grown["deadlocks"] for name, grown in _databases(view).items() if grown["deadlocks"]})
+    ended = _ranked({name: grown["deadlocks"] for name, grown in grown_databases(view).items() if grown["deadlocks"]})
     yield from view.measure(
         "postgresql.deadlocks",
         view.place,
@@ -257,7 +257,7 @@ def deadlocks(view: View) -> Iterator[Answer]:
 def rollbacks(view: View) -> Iterator[Answer]:
     check = "postgresql.rollbacks"
     shares: dict[str, float] = {}
-    databases = _databases(view)
+    databases = grown_databases(view)
     for name, grown in databases.items():
         transactions = grown["commits"] + grown["rollbacks"]
         if transactions >= FEWEST_TRANSACTIONS:
@@ -346,7 +346,8 @@ def backend_fsyncs(view: View) -> Iterator[Answer]:
             yield Metric(name, view.place, sum(grown.rate(field) for grown in writers.values()), "1/s")
 
 
-def _databases(view: View) -> dict[str, Grown]:
+def grown_databases(view: View) -> dict[str, Grown]:
+    """What each database counted since the last run."""
     counters: DatabaseCounters = view.part("database_counters")
     found = grown_by_name(counters.by_name, view.recall("database_counters"), now=view.cluster.now)
     if counters.by_name and not found:

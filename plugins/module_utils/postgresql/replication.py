@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Session,
     connect,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.io import grown_databases
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, Topic, View
 
@@ -61,6 +62,17 @@ CHECKS = (
         "See the standby's log: a slot or a password that is gone, a segment that the primary has removed already. "
         "pg_wal_replay_resume() ends a pause.",
         "pg_stat_wal_receiver, pg_get_wal_replay_pause_state()",
+    ),
+    Check(
+        "postgresql.recovery_conflicts",
+        "Queries that replay has ended",
+        "On a standby: how many queries were cancelled since the last run because they stood in the way of what the "
+        "primary had removed.",
+        "Raise max_standby_streaming_delay for a standby of reports, or set hot_standby_feedback and mind the bloat "
+        "on the primary.",
+        "pg_stat_database.conflicts",
+        "",
+        Levels(info=1, warning=100),
     ),
     Check(
         "postgresql.synchronous",
@@ -273,6 +285,19 @@ def standby(view: View) -> Iterator[Answer]:
         yield view.state(check, view.place, "ok", "this standby receives and replays")
 
 
+def recovery_conflicts(view: View) -> Iterator[Answer]:
+    if not view.cluster.server.in_recovery:
+        raise Absent("this server is a primary")
+    ended = {name: round(grown["conflicts"]) for name, grown in grown_databases(view).items() if grown["conflicts"]}
+    yield from view.measure(
+        "postgresql.recovery_conflicts",
+        view.place,
+        sum(ended.values()),
+        "queries that replay has ended since the last run",
+        evidence=[clean(f"{name}: {amount}") for name, amount in sorted(ended.items(), key=lambda entry: -entry[1])],
+    )
+
+
 def synchronous(view: View) -> Iterator[Answer]:
     standbys: Standbys = view.part("standbys")
     wanted = synchronous_wanted(standbys.names)
@@ -339,6 +364,7 @@ TOPIC = Topic(
         "postgresql.replication_lag": (replication_lag, ("standbys", "recovery")),
         "postgresql.replication_lag_bytes": (replication_lag_bytes, ("standbys",)),
         "postgresql.standby": (standby, ("recovery",)),
+        "postgresql.recovery_conflicts": (recovery_conflicts, ("database_counters",)),
         "postgresql.synchronous": (synchronous, ("standbys",)),
         "postgresql.one_primary": (one_primary, ("members",)),
     },

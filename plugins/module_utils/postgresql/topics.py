@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
+    archive,
     audit,
     bloat,
     configuration,
@@ -49,6 +50,7 @@ TOPICS: tuple[Topic, ...] = (
     statements.TOPIC,
     io.TOPIC,
     wal.TOPIC,
+    archive.TOPIC,
     replication.TOPIC,
     slots.TOPIC,
     configuration.TOPIC,

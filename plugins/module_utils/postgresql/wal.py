@@ -1,13 +1,12 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checkpoints, the write-ahead log, and the archiver that must take it away."""
+"""Checkpoints and the write-ahead log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
@@ -29,10 +28,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 FEWEST_CHECKPOINTS = 5
 #: WAL that an idle server may have written without a checkpoint being due.
 IDLE_BYTES = 1024**2
-#: An archiver whose oldest segment is the same after this long is stuck; a run straight after another says nothing.
-STUCK_SECONDS = 60.0
-#: An archiver that fails is given this long before it counts as one that will not mend itself.
-LATE_SECONDS = 900.0
 
 CHECKS = (
     Check(
@@ -49,8 +44,8 @@ CHECKS = (
     Check(
         "postgresql.checkpoint_age",
         "Time since the last checkpoint",
-        "How long ago the last checkpoint was, in shares of checkpoint_timeout, while there was something to write. "
-        "A server that cannot finish one keeps all WAL and needs as long to recover.",
+        "For how long there has been something to write and no checkpoint, in shares of checkpoint_timeout. A server "
+        "that cannot finish one keeps all WAL and needs as long to recover.",
         "Look for errors of the checkpointer in the server's log, and whether the disk keeps up (host.disk_io).",
         "pg_control_checkpoint()",
         "%",
@@ -75,25 +70,6 @@ CHECKS = (
         "%",
         Levels(warning=200, critical=500),
     ),
-    Check(
-        "postgresql.archiver",
-        "WAL is archived",
-        "Whether the last attempt to archive a segment succeeded, and whether the oldest one that waits has moved "
-        "since the last run. An archiver that is stuck fills the disk and leaves backups without their end.",
-        "The server's log has the output of archive_command; run it by hand for the segment that is named. The server "
-        "goes on trying by itself.",
-        "pg_stat_archiver, pg_ls_archive_statusdir()",
-    ),
-    Check(
-        "postgresql.archive_waiting",
-        "WAL that waits for the archive",
-        "Segments that are complete and not yet archived. They would be lost with this server, and stay on its disk.",
-        "See postgresql.archiver; a command that succeeds and is too slow needs to work in parallel "
-        "(pgBackRest archive-push with archive-async).",
-        "pg_ls_archive_statusdir()",
-        "",
-        Levels(warning=20, critical=100),
-    ),
 )
 
 _NEW_CHECKPOINTS = """
@@ -109,8 +85,10 @@ SELECT checkpoints_timed AS timed, checkpoints_req AS requested, checkpoint_writ
 """
 _CONTROL = """
 SELECT extract(epoch FROM clock_timestamp() - checkpoint_time)::float8 AS age,
-       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END,
-                       redo_lsn)::float8 AS written,
+       -- The segment where the checkpoint began was last written to when the WAL went on to the next.
+       (SELECT extract(epoch FROM clock_timestamp() - modification)::float8 FROM pg_ls_waldir()
+         WHERE name = pg_walfile_name(redo_lsn)) AS pending,
+       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::float8 AS written,
        extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8 AS timeout
   FROM pg_control_checkpoint()
 """
@@ -124,30 +102,24 @@ SELECT count(*)::int AS files, coalesce(sum(size), 0)::bigint AS bytes,
        pg_size_bytes(current_setting('wal_keep_size'))::bigint AS kept
   FROM pg_ls_waldir()
 """
-_ARCHIVER = """
-SELECT a.archived_count AS archived, a.failed_count AS failed, coalesce(a.last_archived_wal, '') AS last_archived,
-       coalesce(a.last_failed_wal, '') AS last_failed, a.last_archived_time AS archived_at,
-       a.last_failed_time AS failed_at, a.stats_reset AS reset, current_setting('archive_mode') AS mode,
-       -- What the settings are is not to be seen by everybody, and is nobody's business here.
-       (SELECT bool_or(setting NOT IN ('', '(disabled)')) FROM pg_settings
-         WHERE name IN ('archive_command', 'archive_library')) AS configured,
-       pg_size_bytes(current_setting('wal_segment_size'))::bigint AS segment
-  FROM pg_stat_archiver a
-"""
-_WAITING = """
-SELECT count(*)::int AS segments, coalesce(min(name), '') AS oldest,
-       coalesce(extract(epoch FROM clock_timestamp() - min(modification)), 0)::float8 AS oldest_age
-  FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'
-"""
 
 
 @dataclass(frozen=True)
 class Control:
-    """The last checkpoint: its age in seconds, the WAL ``written`` since, and checkpoint_timeout."""
+    """The last checkpoint: its age in seconds, the WAL ``written`` since, and checkpoint_timeout.
+
+    ``pending``: for how long at least there has been WAL to make a checkpoint of; None where nobody can tell.
+    """
 
     age: float
+    pending: float | None
     written: float
     timeout: float
+
+    @property
+    def due(self) -> float:
+        """For how long a checkpoint could have been made; an idle server makes none."""
+        return max(0.0, self.age if self.pending is None else min(self.age, self.pending))
 
 
 @dataclass(frozen=True)
@@ -160,42 +132,14 @@ class WalDirectory:
     kept: int
 
 
-@dataclass(frozen=True)
-class Archiver:
-    """pg_stat_archiver. ``configured``: there is a command or a library; None where this login may not see it."""
-
-    archived: int
-    failed: int
-    last_archived: str
-    last_failed: str
-    archived_at: datetime | None
-    failed_at: datetime | None
-    reset: datetime | None
-    mode: str
-    configured: bool | None
-    segment: int
-
-    @property
-    def fails(self) -> bool:
-        """Whether the last attempt was a failure."""
-        return self.failed_at is not None and (self.archived_at is None or self.failed_at > self.archived_at)
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Segments marked .ready; ``oldest`` is the name of the first."""
-
-    segments: int
-    oldest: str
-    oldest_age: float
-
-
 def collect_checkpoints(session: Session, server: Server, _settings: Settings) -> Counters:
     row = session.row(_NEW_CHECKPOINTS if server.has("pg_stat_checkpointer", "num_timed") else _OLD_CHECKPOINTS)
     return Counters({name: value or 0 for name, value in row.items() if name != "reset"}, row["reset"])
 
 
-def collect_control(session: Session, _server: Server, _settings: Settings) -> Control:
+def collect_control(session: Session, server: Server, _settings: Settings) -> Control:
+    if server.in_recovery:
+        raise Absent("a standby follows the checkpoints of its primary")
     return Control(**session.row(_CONTROL))
 
 
@@ -206,14 +150,6 @@ def collect_position(session: Session, _server: Server, _settings: Settings) -> 
 
 def collect_directory(session: Session, _server: Server, _settings: Settings) -> WalDirectory:
     return WalDirectory(**session.row(_DIRECTORY))
-
-
-def collect_archiver(session: Session, _server: Server, _settings: Settings) -> Archiver:
-    return Archiver(**session.row(_ARCHIVER))
-
-
-def collect_waiting(session: Session, _server: Server, _settings: Settings) -> Waiting:
-    return Waiting(**session.row(_WAITING))
 
 
 def checkpoints_requested(view: View) -> Iterator[Answer]:
@@ -257,9 +193,9 @@ def checkpoint_age(view: View) -> Iterator[Answer]:
     yield from view.measure(
         "postgresql.checkpoint_age",
         view.place,
-        100.0 * max(0.0, control.age) / max(1.0, control.timeout),
+        100.0 * control.due / max(1.0, control.timeout),
         "time since the last checkpoint, of checkpoint_timeout",
-        note=f"{duration(control.age)} of {duration(control.timeout)}, {quantity(control.written, 'B')} of WAL since",
+        note=f"{duration(control.age)} ago, {quantity(control.written, 'B')} of WAL since, for {duration(control.due)}",
     )
 
 
@@ -291,91 +227,12 @@ def wal_size(view: View) -> Iterator[Answer]:
     )
 
 
-def archiver(view: View) -> Iterator[Answer]:
-    check = "postgresql.archiver"
-    known = _archiving(view)
-    waiting = view.part("waiting")
-    evidence = _archiver_facts(known, waiting, view.cluster.now)
-    stuck = _stuck_for(view, waiting)
-    if known.configured is False:
-        words = "archive_mode is on, but there is neither archive_command nor archive_library"
-        yield view.state(check, view.place, "critical", words, evidence=evidence, remedy=_UNCONFIGURED)
-    elif stuck:
-        words = f"the oldest segment that waits, {_segment(waiting)}, has not moved since the last run, {stuck} ago"
-        yield view.state(check, view.place, "critical", words, evidence=evidence)
-    elif known.fails:
-        words = f"the last attempt to archive failed, for {known.last_failed}"
-        late = waiting.oldest_age >= LATE_SECONDS
-        yield view.state(check, view.place, "critical" if late else "warning", words, evidence=evidence)
-    elif known.archived_at is None:
-        yield view.state(check, view.place, "ok", "no segment has had to be archived yet", evidence=evidence)
-    else:
-        age = duration((view.cluster.now - known.archived_at).total_seconds())
-        words = f"the last segment was archived {age} ago, {counted(waiting.segments, 'more', 'more')} waiting"
-        yield view.state(check, view.place, "ok", words, evidence=evidence)
-
-
-_UNCONFIGURED = "Set archive_command or archive_library, or archive_mode = off: segments pile up in pg_wal."
-
-
-def archive_waiting(view: View) -> Iterator[Answer]:
-    known = _archiving(view)
-    waiting: Waiting = view.part("waiting")
-    oldest = f", the oldest for {duration(waiting.oldest_age)}" if waiting.segments else ""
-    yield from view.measure(
-        "postgresql.archive_waiting",
-        view.place,
-        waiting.segments,
-        "segments that wait for the archive",
-        note=f"{quantity(waiting.segments * known.segment, 'B')}{oldest}",
-    )
-
-
-def _archiving(view: View) -> Archiver:
-    known: Archiver = view.part("archiver")
-    if known.mode == "off":
-        raise Absent("archive_mode is off: this server keeps no archive of its WAL")
-    if known.mode == "on" and view.cluster.server.in_recovery:
-        raise Absent("a standby archives only with archive_mode = always, the primary does it")
-    return known
-
-
-def _stuck_for(view: View, waiting: Waiting) -> str:
-    """How long the oldest segment has been seen waiting, in words; empty where it moved or nobody knows."""
-    if not waiting.oldest:
-        return ""
-    try:
-        recalled = view.recall("waiting")
-    except Absent:
-        return ""
-    seconds = recalled.seconds(view.cluster.now)
-    return duration(seconds) if recalled.data.get("oldest") == waiting.oldest and seconds >= STUCK_SECONDS else ""
-
-
-def _segment(waiting: Waiting) -> str:
-    return waiting.oldest[: -len(".ready")] if waiting.oldest.endswith(".ready") else waiting.oldest
-
-
-def _archiver_facts(known: Archiver, waiting: Waiting, now: datetime) -> list[str]:
-    facts = [f"{known.archived} archived and {known.failed} failed attempts since the statistics were reset"]
-    if known.archived_at:
-        facts.append(f"last archived: {known.last_archived}, {duration((now - known.archived_at).total_seconds())} ago")
-    if known.failed_at:
-        facts.append(f"last failed: {known.last_failed}, {duration((now - known.failed_at).total_seconds())} ago")
-    if waiting.segments:
-        facts.append(f"oldest that waits: {_segment(waiting)}, for {duration(waiting.oldest_age)}")
-    return facts
-
-
 def remember(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name in ("checkpoints", "position"):
         counters = snapshot.parts.get(name)
         if isinstance(counters, Counters):
             found[name] = counters.plain()
-    waiting = snapshot.parts.get("waiting")
-    if isinstance(waiting, Waiting):
-        found["waiting"] = {field.name: getattr(waiting, field.name) for field in fields(Waiting)}
     return found
 
 
@@ -386,16 +243,12 @@ TOPIC = Topic(
         "postgresql.checkpoint_age": (checkpoint_age, ("control",)),
         "postgresql.wal_rate": (wal_rate, ("position",)),
         "postgresql.wal_size": (wal_size, ("directory",)),
-        "postgresql.archiver": (archiver, ("archiver", "waiting")),
-        "postgresql.archive_waiting": (archive_waiting, ("archiver", "waiting")),
     },
     cluster={
         "checkpoints": collect_checkpoints,
         "control": collect_control,
         "position": collect_position,
         "directory": collect_directory,
-        "archiver": collect_archiver,
-        "waiting": collect_waiting,
     },
     remember=remember,
 )

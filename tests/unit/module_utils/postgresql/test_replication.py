@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.deltas import Counters
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.io import DatabaseCounters
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.replication import (
     TOPIC,
     Member,
@@ -18,8 +21,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.r
     synchronous_wanted,
 )
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.postgresql.conftest import (
+    NOW,
     SERVER,
     ask,
+    remembered,
 )
 
 MIB = 1024**2
@@ -121,6 +126,25 @@ def test_a_standby_receives_and_replays(recovery: Recovery, status: str, words: 
 
     assert finding.status == status
     assert words in finding.summary
+
+
+@pytest.mark.parametrize(("more", "status"), [(0, "ok"), (1, "info"), (100, "warning")])
+def test_queries_that_replay_has_ended(more: int, status: str) -> None:
+    parts = {
+        "database_counters": DatabaseCounters(
+            {"shop": Counters({"conflicts": 5 + more}), "idle": Counters({"conflicts": 3})}, timed=False
+        )
+    }
+    past = remembered(
+        replace(STANDBY, now=NOW - timedelta(hours=1)),
+        database_counters={"shop": Counters({"conflicts": 5}).plain(), "idle": Counters({"conflicts": 3}).plain()},
+    )
+    (finding,), _metrics = ask(TOPIC, "postgresql.recovery_conflicts", parts=parts, server=STANDBY, memory=past)
+    (primary,), _metrics = ask(TOPIC, "postgresql.recovery_conflicts", parts=parts, memory=past)
+
+    assert (finding.status, finding.value) == (status, more)
+    assert finding.evidence == ((f"shop: {more}",) if more else ())
+    assert primary.status == "skipped"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checkpoints, the size of pg_wal, and an archiver that fails."""
+"""Checkpoints and the size of pg_wal."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.d
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Snapshot
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.wal import (
     TOPIC,
-    Archiver,
     Control,
-    Waiting,
     WalDirectory,
     remember,
 )
@@ -37,20 +35,6 @@ CHECKPOINTS = {
     "timed": 812, "requested": 31, "restartpoints_timed": 0, "restartpoints_requested": 0,
     "write_ms": 1_204_113.0, "sync_ms": 913.0, "buffers": 90_211,
 }  # fmt: skip
-ARCHIVER = Archiver(
-    archived=41,
-    failed=0,
-    last_archived="00000001000000000000002A",
-    last_failed="",
-    archived_at=NOW - timedelta(minutes=3),
-    failed_at=None,
-    reset=NOW - timedelta(days=9),
-    mode="on",
-    configured=True,
-    segment=16 * MIB,
-)
-EMPTY = Waiting(0, "", 0.0)
-ONE = Waiting(1, "00000001000000000000002B.ready", 30.0)
 
 
 def memory(**parts: Any) -> dict[str, Any]:
@@ -92,13 +76,19 @@ def test_a_standby_counts_restartpoints() -> None:
 
 
 def test_a_checkpoint_that_does_not_end_is_told_where_there_was_something_to_write() -> None:
-    busy = Control(age=1000.0, written=200.0 * MIB, timeout=300.0)
+    busy = Control(age=1500.0, pending=1000.0, written=200.0 * MIB, timeout=300.0)
     (late,), _metrics = ask(TOPIC, "postgresql.checkpoint_age", parts={"control": busy})
     (idle,), _metrics = ask(TOPIC, "postgresql.checkpoint_age", parts={"control": replace(busy, written=56.0)})
+    # Ten hours without anything to write, and then a burst.
+    burst = replace(busy, age=36_000.0, pending=5.0)
+    (awake,), _metrics = ask(TOPIC, "postgresql.checkpoint_age", parts={"control": burst})
+    (untold,), _metrics = ask(TOPIC, "postgresql.checkpoint_age", parts={"control": replace(busy, pending=None)})
 
-    assert late.status == "warning"
-    assert "16 min 40 s of 5 min, 200 MiB of WAL since" in late.summary
+    assert (late.status, late.value) == ("warning", pytest.approx(333.3333))
+    assert "25 min ago, 200 MiB of WAL since, for 16 min 40 s" in late.summary
     assert idle.status == "ok"
+    assert awake.status == "ok"
+    assert untold.value == 500
 
 
 def test_the_rate_of_wal_is_that_since_the_last_run() -> None:
@@ -120,58 +110,3 @@ def test_pg_wal_is_measured_by_what_the_settings_let_it_hold() -> None:
     assert (finding.status, finding.value) == ("warning", 300)
     assert "3 GiB in 192 files" in finding.summary
     assert allowed.status == "ok"
-
-
-FAILED = replace(ARCHIVER, failed=7, last_failed="00000001000000000000002B", failed_at=NOW - timedelta(seconds=5))
-
-
-@pytest.mark.parametrize(
-    ("archiver", "waiting", "before", "status", "words"),
-    [
-        (ARCHIVER, EMPTY, None, "ok", "archived 3 min ago, 0 more waiting"),
-        (replace(ARCHIVER, archived_at=None), EMPTY, None, "ok", "no segment has had to be archived"),
-        (FAILED, ONE, None, "warning", "last attempt to archive failed, for 00000001000000000000002B"),
-        (FAILED, replace(ONE, oldest_age=1000.0), None, "critical", "last attempt to archive failed"),
-        (FAILED, ONE, ONE, "critical", "00000001000000000000002B, has not moved since the last run, 1 h ago"),
-        # A command that hangs fails never.
-        (ARCHIVER, ONE, ONE, "critical", "has not moved"),
-        (ARCHIVER, ONE, replace(ONE, oldest="00000001000000000000002A.ready"), "ok", "1 more waiting"),
-        (replace(FAILED, archived_at=NOW), ONE, None, "ok", "1 more waiting"),
-        (replace(ARCHIVER, configured=False), ONE, None, "critical", "neither archive_command nor archive_library"),
-        (replace(ARCHIVER, mode="off"), EMPTY, None, "skipped", "archive_mode is off"),
-    ],
-)
-def test_an_archiver(archiver: Archiver, waiting: Waiting, before: Waiting | None, status: str, words: str) -> None:
-    (finding,), _metrics = ask(
-        TOPIC,
-        "postgresql.archiver",
-        parts={"archiver": archiver, "waiting": waiting},
-        memory=memory(waiting=before) if before else {},
-    )
-
-    assert finding.status == status
-    assert words in finding.summary
-
-
-def test_a_second_look_at_once_does_not_say_that_the_archiver_is_stuck() -> None:
-    just_now = replace(SERVER, now=NOW - timedelta(seconds=20))
-    past = remembered(just_now, **remember(Snapshot(just_now, just_now.now, parts={"waiting": ONE})))
-    (finding,), _metrics = ask(TOPIC, "postgresql.archiver", parts={"archiver": ARCHIVER, "waiting": ONE}, memory=past)
-
-    assert finding.status == "ok"
-
-
-@pytest.mark.parametrize(("mode", "status"), [("on", "skipped"), ("always", "ok")])
-def test_a_standby_archives_only_when_it_is_told_to(mode: str, status: str) -> None:
-    parts = {"archiver": replace(ARCHIVER, mode=mode), "waiting": EMPTY}
-    for check in ("postgresql.archiver", "postgresql.archive_waiting"):
-        (finding,), _metrics = ask(TOPIC, check, parts=parts, server=STANDBY)
-        assert finding.status == status
-
-
-@pytest.mark.parametrize(("segments", "status"), [(0, "ok"), (19, "ok"), (20, "warning"), (100, "critical")])
-def test_segments_that_wait(segments: int, status: str) -> None:
-    parts = {"archiver": ARCHIVER, "waiting": replace(ONE, segments=segments)}
-    (finding,), _metrics = ask(TOPIC, "postgresql.archive_waiting", parts=parts)
-
-    assert (finding.status, finding.value) == (status, segments)
