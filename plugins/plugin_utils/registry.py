@@ -24,6 +24,7 @@ MODULES: dict[str, Entry] = {
     "journal_verify": Entry("journal", "check"),
     "postgresql_check": Entry("postgresql", "check"),
     "postgresql_index": Entry("postgresql", "repair"),
+    "postgresql_login": Entry("postgresql", "repair"),
     "postgresql_reindex": Entry("postgresql", "repair"),
     "postgresql_vacuum": Entry("postgresql", "repair"),
     "service_check": Entry("services", "check"),

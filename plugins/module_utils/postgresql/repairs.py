@@ -32,4 +32,12 @@ REPAIRS = (
         "The evidence has the definitions; drop or rename by hand what stands in the way.",
         "pg_index and pg_get_indexdef()",
     ),
+    Check(
+        "postgresql.login",
+        "A login for maintenance has what it needs",
+        "What fleetcare.maintenance.postgresql_login found missing of a login that looks, and serves tables where the "
+        "server can grant that: the login itself, its password, its memberships, its sight of the configuration files.",
+        "Run fleetcare.maintenance.postgresql_login as root over the local socket, or as a superuser.",
+        "pg_roles, pg_authid",
+    ),
 )
