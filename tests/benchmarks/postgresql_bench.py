@@ -167,12 +167,13 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
 
 _MEASURED = """
 import json, resource, sys
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import CHECK_ARGUMENTS, COMMON_ARGUMENTS, perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.check import ARGUMENTS, check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
-params = {name: spec.get("default") for name, spec in {**COMMON_ARGUMENTS, **ARGUMENTS}.items()}
-params.update(json.loads(sys.argv[1]), checks=[])
+spec = {**COMMON_ARGUMENTS, **CHECK_ARGUMENTS, **ARGUMENTS}
+params = ArgumentSpecValidator(spec).validate(json.loads(sys.argv[1])).validated_parameters
 result = perform(check, params=params, check_mode=False, name="postgresql_check", catalogue=CATALOGUE, repair=False,
                  clock=Clock())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(result["findings"]))
@@ -190,7 +191,7 @@ def memory(host: Host, *, directory: Path) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, json.dumps(options)],
         env={**os.environ, "PYTHONPATH": str(ROOT / ".cache/collections")},
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     peak = float(done.stdout.split()[0])
     return {

@@ -43,6 +43,7 @@ CHECKPOINT;
 """
 _WORK = """
 import json, sys, time
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, REPAIR_ARGUMENTS, perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
@@ -50,8 +51,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import ARGUMENTS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_run import vacuum
 driver()
-params = {name: spec.get("default") for name, spec in {**COMMON_ARGUMENTS, **REPAIR_ARGUMENTS, **ARGUMENTS}.items()}
-params.update(json.loads(sys.argv[1]))
+spec = {**COMMON_ARGUMENTS, **REPAIR_ARGUMENTS, **ARGUMENTS}
+params = ArgumentSpecValidator(spec).validate(json.loads(sys.argv[1])).validated_parameters
 started = time.monotonic()
 result = perform(vacuum, params=params, check_mode=False, name="postgresql_vacuum", catalogue=CATALOGUE, repair=True,
                  clock=Clock())
@@ -95,7 +96,7 @@ class Bench:
         done = subprocess.run(
             [sys.executable, "-c", _WORK, json.dumps({**self.login, "state_dir": str(self.directory / "state")})],
             env={**os.environ, "PYTHONPATH": str(ROOT / ".cache/collections")},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True,
         )  # fmt: skip
         seconds, applied = done.stdout.split()
         if int(applied) != NEEDY:
