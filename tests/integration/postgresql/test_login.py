@@ -26,10 +26,11 @@ def server(database: Database) -> Iterator[Database]:
     yield database
     for name in (NAME, "maintenance"):
         quoted = name.replace('"', '""')
-        with database.connect() as session:
-            if session.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
-                session.execute(f'DROP OWNED BY "{quoted}"')
-                session.execute(f'DROP ROLE "{quoted}"')
+        if database.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", name):
+            for place in (database.name, "postgres"):
+                with database.cluster.connect(place) as session:
+                    session.execute(f'DROP OWNED BY "{quoted}"')
+            database.execute(f'DROP ROLE "{quoted}"')
 
 
 def serve(server: Database, **params: Any) -> dict[str, Any]:
@@ -107,8 +108,10 @@ def test_bootstrap_makes_a_login_that_the_cadences_can_use(
     (host,) = cluster.fleet or {}
     variables = {
         "bootstrap_postgresql_password": PASSWORD,
-        # A login is made whenever somebody asks for it, also far from every window.
-        "maintenance_windows": [{"name": "never", "rrule": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "duration": "1h"}],
+        # A login is made whenever somebody asks for it.
+        "maintenance_freezes": [
+            {"from": "2020-01-01T00:00:00+00:00", "to": "2100-01-01T00:00:00+00:00", "reason": "no repairs"}
+        ],
         "postgresql_login_host": "127.0.0.1",
         "postgresql_login_user": "maintenance",
         "postgresql_login_password": PASSWORD,
