@@ -39,13 +39,22 @@ WITH wanted AS (
     SELECT c.oid FROM wanted c JOIN pg_statistic_ext e ON e.stxrelid = c.oid
      WHERE e.stxstattarget IS DISTINCT FROM 0
        AND NOT EXISTS (SELECT FROM pg_statistic_ext_data d WHERE d.stxoid = e.oid)
-)
-SELECT oid::bigint AS oid, count(*) AS missing FROM lacking GROUP BY oid
-"""
+), found AS MATERIALIZED (
+    SELECT oid, count(*) AS missing FROM lacking GROUP BY oid
+)"""
 # pg_class.reltuples is -1 until the first analyze, or vacuum.
 _TABLES = """
-SELECT oid::bigint AS oid, 1 AS missing FROM pg_class
- WHERE relkind IN ('r', 'm', 'p') AND relpersistence <> 't' AND reltuples = -1 AND oid >= 16384
+WITH found AS MATERIALIZED (
+    SELECT oid, 1 AS missing FROM pg_class
+     WHERE relkind IN ('r', 'm', 'p') AND relpersistence <> 't' AND reltuples = -1 AND oid >= 16384
+)"""
+# In a table without a single page there is nothing to measure. How large a file is can be asked only where nobody has
+# locked the table, and need be only of one that no vacuum has counted yet.
+_FILLED = """
+SELECT f.oid::bigint AS oid, f.missing FROM found f JOIN pg_class c ON c.oid = f.oid
+ WHERE CASE WHEN c.relkind = 'p' OR c.relpages > 0 THEN true
+            WHEN EXISTS (SELECT FROM pg_locks l WHERE l.relation = c.oid AND l.mode = 'AccessExclusiveLock') THEN false
+            ELSE pg_relation_size(c.oid) > 0 END
 """
 _READABLE = """
 SELECT has_table_privilege('pg_catalog.pg_statistic', 'SELECT')
@@ -61,11 +70,10 @@ class Unmeasured:
     exact: bool = True
 
     def of(self, table: Table) -> int:
-        """0 for a table without a single page: there is nothing to measure."""
-        return self.counts.get(table.oid, 0) if table.heap_bytes or table.kind == "p" else 0
+        return self.counts.get(table.oid, 0)
 
 
-def collect_unmeasured(session: Session, _server: Server, _settings: Settings | None = None) -> Unmeasured:
+def collect_unmeasured(session: Session, _server: Server, _settings: Settings) -> Unmeasured:
     exact = session.row(_READABLE)["readable"]
-    found = session.rows(_COLUMNS if exact else _TABLES)
+    found = session.rows((_COLUMNS if exact else _TABLES) + _FILLED)
     return Unmeasured({row["oid"]: row["missing"] for row in found}, exact=exact)

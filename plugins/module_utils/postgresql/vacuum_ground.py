@@ -22,11 +22,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, holders
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName, Server
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, collect_tables
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, tables_by_catalog
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import collect_unmeasured
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import Wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Choice, Ground
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 
 # VACUUM asks who owns the table, or the database; since there is a privilege of its own, it asks for that as well.
 _OWNED = """
@@ -45,6 +46,10 @@ SELECT n.nspname::text AS schema FROM pg_extension e JOIN pg_namespace n ON n.oi
  WHERE e.extname = 'pgstattuple'
 """
 _WASTED = "SELECT approx_free_space + dead_tuple_len AS wasted, table_len FROM {}.pgstattuple_approx(%s::oid::regclass)"
+_SIZES = """
+SELECT coalesce(pg_table_size(%(oid)s), 0) AS heap_bytes, coalesce(pg_indexes_size(%(oid)s), 0) AS index_bytes,
+       0 AS toast_bytes
+"""
 _DIRECTORY = "SELECT setting AS path FROM pg_settings WHERE name = 'data_directory'"
 _RING = "SELECT current_setting('vacuum_buffer_usage_limit', true) IS NOT NULL AS there"
 
@@ -95,14 +100,14 @@ def _look_in(database: DatabaseName, login: Login, server: Server, choice: Choic
 
 
 def _look(session: Session, server: Server, choice: Choice, *, maintains: bool) -> Ground:
-    tables = collect_tables(session, server)
+    tables = _with_sizes(session, choice, tables_by_catalog(session))
     allowed = {row["oid"] for row in session.rows(_OWNED)}
     if maintains and not server.superuser:
         allowed |= {row["oid"] for row in session.rows(_MAINTAINED)}
     return Ground(
         database=session.database,
         tables=tables,
-        unmeasured=collect_unmeasured(session, server),
+        unmeasured=collect_unmeasured(session, server, Settings()),
         allowed=frozenset(allowed),
         grant=server.grant("pg_maintain") if maintains else "only a table's owner, or the database's, may vacuum it",
         wasted=_wasted(session, server, choice, tables),
@@ -114,13 +119,23 @@ def _wasted(
 ) -> Mapping[int, float | Absent]:
     named = {(schema, name) for database, schema, name in choice.full if database == session.database}
     wanted = [table for table in tables if (table.schema, table.name) in named and table.kind in ("r", "m")]
-    return {table.oid: _wasted_by(session, server, table, choice) for table in wanted}
+    return {table.oid: _wasted_by(session, server, table) for table in wanted}
 
 
-def _wasted_by(session: Session, server: Server, table: Table, choice: Choice) -> float | Absent:
+def _with_sizes(session: Session, choice: Choice, tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """The tables named for a rewrite with the sizes that their files have now."""
+    named = {(schema, name) for database, schema, name in choice.full if database == session.database}
+    found = []
+    for table in tables:
+        if (table.schema, table.name) in named and table.kind in ("r", "m"):
+            row = session.row(_SIZES, {"oid": table.oid})
+            table = replace(table, **row)
+        found.append(table)
+    return tuple(found)
+
+
+def _wasted_by(session: Session, server: Server, table: Table) -> float | Absent:
     """How much of a table is not in use, in percent: dead, or free."""
-    if table.total_bytes > choice.full_max_bytes:
-        return Absent("it was not looked at, for it is above full_max_bytes")
     extension = session.rows(_EXTENSION)
     if not extension:
         return Absent(
