@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, collect_tables
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
+    Recalled,
     Settings,
     Snapshot,
     Topic,
@@ -136,6 +137,11 @@ def collect_sizes(session: Session, server: Server, settings: Settings) -> Mappi
     return {row["name"]: row["bytes"] for row in session.rows(_SIZES, (wanted,))}
 
 
+def asked(_session: Session, _server: Server, _settings: Settings) -> bool:
+    """Whether a comparison is asked for: what one in three months looks back to, a daily look must not move on."""
+    return True
+
+
 def size(view: View) -> Iterator[Answer]:
     check = "postgresql.size"
     sizes: Mapping[str, int | None] = view.part("sizes")
@@ -170,17 +176,17 @@ def _known(view: View, sizes: Mapping[str, int | None]) -> dict[str, int]:
 
 
 def database_growth(view: View) -> Iterator[Answer]:
-    changes, since = _database_changes(view)
+    changes, since = _database_changes(view, "database_growth")
     yield from _grown(view, "postgresql.database_growth", view.place, "", changes, since=since)
 
 
 def database_shrinkage(view: View) -> Iterator[Answer]:
-    changes, since = _database_changes(view)
+    changes, since = _database_changes(view, "database_shrinkage")
     yield from _shrunk(view, "postgresql.database_shrinkage", view.place, "", changes, since=since)
 
 
-def _database_changes(view: View) -> tuple[list[Change], str]:
-    before = view.recall("database_sizes")
+def _database_changes(view: View, name: str) -> tuple[list[Change], str]:
+    before = view.recall(name)
     known = _known(view, view.part("sizes"))
     there = {database.name for database in view.cluster.server.databases}
     changes = []
@@ -192,8 +198,9 @@ def _database_changes(view: View) -> tuple[list[Change], str]:
 
 def table_growth(view: View) -> Iterator[Answer]:
     check = "postgresql.table_growth"
-    since = duration(view.recall("table_sizes").seconds(view.cluster.now))
-    for database, before, tables in _then_and_now(view):
+    recalled = view.recall("table_growth")
+    since = duration(recalled.seconds(view.cluster.now))
+    for database, before, tables in _then_and_now(view, recalled):
         if before is None:
             yield _first_look(view, check, database)
             continue
@@ -206,21 +213,22 @@ def table_growth(view: View) -> Iterator[Answer]:
 
 def table_shrinkage(view: View) -> Iterator[Answer]:
     check = "postgresql.table_shrinkage"
-    since = duration(view.recall("table_sizes").seconds(view.cluster.now))
-    for database, before, tables in _then_and_now(view):
+    recalled = view.recall("table_shrinkage")
+    since = duration(recalled.seconds(view.cluster.now))
+    for database, before, tables in _then_and_now(view, recalled):
         if before is None:
             yield _first_look(view, check, database)
             continue
         changes, _new = compare(before, tables, floor=view.settings.growth_floor)
         lost = [change for change, compacted in changes if not compacted]
-        tight = counted(len(changes) - len(lost), "table")
-        note = f"{tight} with as many rows in less space" if len(lost) < len(changes) else ""
+        floor = view.settings.growth_floor
+        tight = sum(1 for change, compacted in changes if compacted and -change.delta >= floor)
+        note = f"{counted(tight, 'table')} with as many rows in less space" if tight else ""
         yield from _shrunk(view, check, view.item(database), database, lost, since=since, note=note)
     yield from view.absences(check, "tables")
 
 
-def _then_and_now(view: View) -> Iterator[tuple[str, list[Before] | None, list[Table]]]:
-    recalled = view.recall("table_sizes")
+def _then_and_now(view: View, recalled: Recalled) -> Iterator[tuple[str, list[Before] | None, list[Table]]]:
     for database, tables in view.in_databases("tables"):
         yield database, read_before(recalled.data.get(database)), _counted(tables)
 
@@ -238,7 +246,7 @@ def compare(
     A table is the same if its number is, whatever its name, or its name, where it was made anew.
     """
     by_oid = {table.oid: table for table in tables}
-    by_label = {table.label: table for table in tables}
+    by_label = {_label(table): table for table in tables}
     changes = []
     matched = set()
     for old in before:
@@ -249,9 +257,9 @@ def compare(
             continue
         matched.add(table.oid)
         if not table.estimated:
-            change = Change(table.label, old.bytes, table.total_bytes)
+            change = Change(_label(table), old.bytes, table.total_bytes)
             changes.append((change, _is_compacted(old, table)))
-    new = [table.label for table in tables if table.oid not in matched and table.total_bytes >= floor]
+    new = [_label(table) for table in tables if table.oid not in matched and table.total_bytes >= floor]
     # Where the last run could not remember all, one that it did not know may have been there.
     return changes, new if len(before) < _REMEMBERED else []
 
@@ -263,6 +271,10 @@ def _is_compacted(old: Before, table: Table) -> bool:
     lost_bytes = 1 - table.total_bytes / old.bytes
     lost_rows = 1 - _rows(table) / old.rows
     return lost_rows < lost_bytes / 2
+
+
+def _label(table: Table) -> str:
+    return f"{table.schema}.{table.name}"
 
 
 def _rows(table: Table) -> float:
@@ -338,11 +350,12 @@ def read_before(raw: object) -> list[Before] | None:
 
 
 def remember(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
-    """The sizes of the databases, and of the largest tables of each."""
-    kept: dict[str, dict[str, Any]] = {}
+    """The sizes of the databases, and of the largest tables of each, for each of the checks that was asked."""
+    kept: dict[str, Mapping[str, Any]] = {}
     sizes = snapshot.parts.get("sizes")
     if isinstance(sizes, Mapping):
-        kept["database_sizes"] = {name: amount for name, amount in sizes.items() if amount is not None}
+        known = {name: amount for name, amount in sizes.items() if amount is not None}
+        kept.update({name: known for name in ("database_growth", "database_shrinkage") if name in snapshot.parts})
     tables: dict[str, dict[str, Any]] = {}
     for database, parts in snapshot.databases.items():
         reading = parts.get("tables")
@@ -350,10 +363,10 @@ def remember(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
             exact = [table for table in _counted(reading) if not table.estimated]
             largest = sorted(exact, key=lambda table: -table.total_bytes)[:_REMEMBERED]
             tables[database] = {
-                table.label: [table.oid, table.total_bytes, _rows(table), table.partition] for table in largest
+                _label(table): [table.oid, table.total_bytes, _rows(table), table.partition] for table in largest
             }
     if tables:
-        kept["table_sizes"] = tables
+        kept.update({name: tables for name in ("table_growth", "table_shrinkage") if name in snapshot.parts})
     return kept
 
 
@@ -361,12 +374,15 @@ TOPIC = Topic(
     checks=CHECKS,
     questions={
         "postgresql.size": (size, ("sizes",)),
-        "postgresql.database_growth": (database_growth, ("sizes",)),
-        "postgresql.database_shrinkage": (database_shrinkage, ("sizes",)),
-        "postgresql.table_growth": (table_growth, ("tables",)),
-        "postgresql.table_shrinkage": (table_shrinkage, ("tables",)),
+        "postgresql.database_growth": (database_growth, ("sizes", "database_growth")),
+        "postgresql.database_shrinkage": (database_shrinkage, ("sizes", "database_shrinkage")),
+        "postgresql.table_growth": (table_growth, ("tables", "table_growth")),
+        "postgresql.table_shrinkage": (table_shrinkage, ("tables", "table_shrinkage")),
     },
-    cluster={"sizes": collect_sizes},
+    cluster={
+        "sizes": collect_sizes,
+        **dict.fromkeys(("database_growth", "database_shrinkage", "table_growth", "table_shrinkage"), asked),
+    },
     database={"tables": collect_tables},
     remember=remember,
 )

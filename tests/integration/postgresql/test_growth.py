@@ -58,6 +58,15 @@ def test_a_table_that_grew_is_told_and_at_the_next_run_it_is_as_it_was(database:
     assert set(statuses(again).values()) == {"ok"}
 
 
+def test_a_daily_look_does_not_move_what_the_monthly_one_looks_back_to(database: Database) -> None:
+    database.execute("CREATE TABLE item (id int, note text)", FILL.format("item"))
+    changes(database, "table_growth", "database_growth")
+    database.execute(FILL.format("item"), FILL.format("item"))
+    changes(database, "size", "freeze_age", "table_shrinkage")
+
+    assert changes(database, "table_growth")["table_growth  public.item"]["status"] == "warning"
+
+
 def test_truncated_dropped_and_emptied_tables_are_told_and_compacted_ones_are_not(database: Database) -> None:
     names = ("emptied", "dropped", "deleted", "compacted", "remade", "unindexed")
     for name in names:
@@ -105,7 +114,7 @@ def test_a_renamed_table_is_the_same_and_a_partitioned_one_is_as_large_as_its_pa
 
 def test_a_locked_table_is_not_taken_for_a_smaller_one(database: Database) -> None:
     database.execute("CREATE TABLE item (id int, note text)", FILL.format("item"))
-    changes(database, "table_shrinkage")
+    changes(database, "table_shrinkage", "table_growth")
     holder = database.connect()
     holder.execute("BEGIN")
     holder.execute("LOCK item")

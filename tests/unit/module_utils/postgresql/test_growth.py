@@ -39,7 +39,10 @@ YESTERDAY = replace(SERVER, now=NOW - timedelta(days=1))
 
 def then_and_now(before: tuple[Table, ...], now: tuple[Table, ...], check: str) -> list[Finding]:
     """What a check says of a database's tables that were ``before`` a day ago."""
-    written = remember(Snapshot(server=YESTERDAY, now=YESTERDAY.now, databases={"shop": {"tables": before}}))
+    asked = {check.partition(".")[2]: True}
+    written = remember(
+        Snapshot(server=YESTERDAY, now=YESTERDAY.now, parts=asked, databases={"shop": {"tables": before}})
+    )
     memory = remembered(YESTERDAY, **written)
     findings, _metrics = ask(TOPIC, check, databases={"shop": {"tables": now}}, memory=memory)
     return findings
@@ -92,7 +95,7 @@ def test_temporary_shared_and_toast_relations_are_no_tables_of_their_own() -> No
 
 
 def test_a_database_that_was_not_looked_at_before_is_skipped_and_the_others_are_not() -> None:
-    memory = remembered(YESTERDAY, table_sizes={"shop": {}})
+    memory = remembered(YESTERDAY, table_growth={"shop": {}})
     databases = {"shop": {"tables": ()}, "new": {"tables": ()}, "shut": {"tables": Absent("may not connect")}}
     findings, _metrics = ask(TOPIC, "postgresql.table_growth", databases=databases, memory=memory)
 
@@ -131,20 +134,23 @@ def test_every_table_is_compared_with_itself_and_none_twice(then: list[int], now
 
 def test_what_is_remembered_is_the_largest_tables_and_bounded() -> None:
     tables = tuple(Table(oid, "public", f"t{oid}", heap_bytes=oid) for oid in range(1000))
-    kept = remember(
-        Snapshot(
-            server=SERVER,
-            now=NOW,
-            parts={"sizes": {"shop": 5, "shut": None}},
-            databases={"shop": {"tables": tables}, "shut": {"tables": Absent("no")}},
-        )
+    asked = {"database_growth": True, "table_shrinkage": True, "sizes": {"shop": 5, "shut": None}}
+    looked = Snapshot(
+        server=SERVER, now=NOW, parts=asked, databases={"shop": {"tables": tables}, "shut": {"tables": Absent("no")}}
     )
+    kept = remember(looked)
 
-    assert kept["database_sizes"] == {"shop": 5}
-    assert list(kept["table_sizes"]) == ["shop"]
-    assert len(kept["table_sizes"]["shop"]) == 300
-    assert "public.t999" in kept["table_sizes"]["shop"]
-    assert remember(Snapshot(server=SERVER, now=NOW)) == {}
+    assert set(kept) == {"database_growth", "table_shrinkage"}
+    assert kept["database_growth"] == {"shop": 5}
+    assert list(kept["table_shrinkage"]) == ["shop"]
+    assert len(kept["table_shrinkage"]["shop"]) == 300
+    assert "public.t999" in kept["table_shrinkage"]["shop"]
+
+
+def test_a_run_that_compares_nothing_leaves_what_the_next_comparison_looks_back_to() -> None:
+    looked = Snapshot(server=SERVER, now=NOW, parts={"sizes": {"shop": 5}}, databases={"shop": {"tables": (ORDERS,)}})
+
+    assert remember(looked) == {}
 
 
 def databases(*names: str) -> tuple[DatabaseName, ...]:
@@ -152,7 +158,8 @@ def databases(*names: str) -> tuple[DatabaseName, ...]:
 
 
 def test_databases_are_compared_and_one_that_may_not_be_asked_any_more_is_not_gone() -> None:
-    memory = remembered(YESTERDAY, database_sizes={"shop": 10 * GIB, "old": GIB, "shut": GIB, "odd": "?"})
+    before = {"shop": 10 * GIB, "old": GIB, "shut": GIB, "odd": "?"}
+    memory = remembered(YESTERDAY, database_growth=before, database_shrinkage=before)
     server = replace(SERVER, databases=databases("shop", "shut", "odd"))
     sizes = {"sizes": {"shop": 4 * GIB, "shut": None, "odd": 5}}
     shrunk, _metrics = ask(TOPIC, "postgresql.database_shrinkage", parts=sizes, memory=memory, server=server)
@@ -186,7 +193,7 @@ def test_the_size_is_that_of_all_databases_that_may_be_asked() -> None:
 
 def test_where_no_size_may_be_asked_nothing_is_ok() -> None:
     for check in ("postgresql.size", "postgresql.database_growth"):
-        memory = remembered(YESTERDAY, database_sizes={"shop": GIB})
+        memory = remembered(YESTERDAY, database_growth={"shop": GIB})
         findings, metrics = ask(TOPIC, check, parts={"sizes": {"shop": None}}, memory=memory)
         assert [finding.status for finding in findings] == ["skipped"]
         assert metrics == {}
