@@ -130,7 +130,7 @@ EXAMPLES = r"""
     checks: [connections, "long_*", blocking]
     login_host: 127.0.0.1
     login_user: maintenance
-    login_password: "{{ postgresql_password | default('secret') }}"
+    login_password: "{{ postgresql_password }}"
     ssl_mode: require
     applications_exclude: [^pg_dump$]
     levels:

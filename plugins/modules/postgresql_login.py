@@ -54,7 +54,7 @@ EXAMPLES = r"""
 - name: Make a login for maintenance, as root over the local socket
   fleetcare.maintenance.postgresql_login:
     name: maintenance
-    password: "{{ postgresql_password | default('secret') }}"
+    password: "{{ postgresql_password }}"
 
 - name: Make one that only looks
   fleetcare.maintenance.postgresql_login:

@@ -131,7 +131,7 @@ EXAMPLES = r"""
   fleetcare.maintenance.postgresql_reindex:
     login_host: 127.0.0.1
     login_user: maintenance
-    login_password: "{{ postgresql_password | default('secret') }}"
+    login_password: "{{ postgresql_password }}"
     databases: [shop]
     needs: [bloated]
     bloat_percent: 30

@@ -174,7 +174,7 @@ EXAMPLES = r"""
   fleetcare.maintenance.postgresql_vacuum:
     login_host: 127.0.0.1
     login_user: maintenance
-    login_password: "{{ postgresql_password | default('secret') }}"
+    login_password: "{{ postgresql_password }}"
     tables: ["shop.*"]
     need_percent: 50
     jobs: 1
