@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -225,10 +226,37 @@ def test_a_standby_alone_answers_what_it_can(pair: Pair) -> None:
         assert statuses[f"postgresql.{check}"] == "ok", check
 
 
-def test_a_primary_is_no_standby(pair: Pair) -> None:
-    finding = pair.primary.finding("standby")
+def test_a_query_that_replay_ends_is_counted(pair: Pair) -> None:
+    pair.primary.execute("CREATE TABLE IF NOT EXISTS item AS SELECT 1 AS id", "INSERT INTO item VALUES (2)")
+    pair.catch_up()
+    pair.standby.findings("recovery_conflicts")
+    quiet = pair.standby.finding("recovery_conflicts")
+    pair.standby.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0", "SELECT pg_reload_conf()")
+    try:
+        while pair.standby.value("SELECT current_setting('max_standby_streaming_delay')") != "0":
+            pass
+        reader = pair.standby.cluster.connect()
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT count(*) FROM item")
+        pair.primary.execute("DELETE FROM item", "VACUUM item")
+        ended = 0
+        while not ended:
+            ended = pair.standby.value("SELECT sum(conflicts) FROM pg_stat_database")
+        with pytest.raises(psycopg.OperationalError):
+            reader.execute("SELECT count(*) FROM item")
+        reader.close()
+    finally:
+        pair.standby.execute("ALTER SYSTEM RESET max_standby_streaming_delay", "SELECT pg_reload_conf()")
+    finding = pair.standby.finding("recovery_conflicts")
 
-    assert (finding["status"], finding["summary"]) == ("skipped", "this server is a primary")
+    assert (quiet["status"], quiet["value"]) == ("ok", 0)
+    assert (finding["status"], finding["value"]) == ("info", ended)
+    assert finding["evidence"] == [f"postgres: {ended}"]
+
+
+def test_a_primary_is_no_standby(pair: Pair) -> None:
+    for finding in pair.primary.findings("standby", "recovery_conflicts"):
+        assert (finding["status"], finding["summary"]) == ("skipped", "this server is a primary")
 
 
 def test_who_sees_how_far_standbys_are(pair: Pair) -> None:
