@@ -115,7 +115,8 @@ def collect_use(session: Session, server: Server, settings: Settings) -> tuple[S
     standbys = session.row(_STANDBYS)["amount"]
     if standbys > len(settings.replicas):
         raise Absent(
-            f"{counted(standbys, 'standby', 'standbys')} stream from here, and {len(settings.replicas)} may be asked",
+            f"{counted(standbys, 'standby streams', 'standbys stream')} from here, and {len(settings.replicas)} may be "
+            "asked",
             remedy="Name each in the option replicas: what nobody scans here may serve every search there.",
         )
     facts = session.row(_WINDOW)
