@@ -26,10 +26,8 @@ def verifier(password: str, *, salt: bytes = b"", iterations: int = ITERATIONS) 
 def matches(password: str, kept: str) -> bool:
     """Whether what the server keeps is of this password; never of one that is kept in another way, such as MD5."""
     try:
-        scheme, setting, _keys = kept.split("$")
+        _scheme, setting, _keys = kept.split("$")
         iterations, _colon, salt = setting.partition(":")
-        if scheme != "SCRAM-SHA-256":
-            return False
         return hmac.compare_digest(kept, verifier(password, salt=base64.b64decode(salt), iterations=int(iterations)))
     except (ValueError, binascii.Error):
         return False
