@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration, quantity
@@ -46,6 +47,8 @@ SELECT a.pid, a.usename::text AS user_name, extract(epoch FROM clock_timestamp()
 SELECT 0, NULL, NULL FROM holding WHERE pid IS NULL
  ORDER BY age DESC NULLS FIRST LIMIT 1
 """
+#: Seconds that a server is given to come back before what was broken off there is left to the next run.
+_RESTARTED = 20.0
 #: Seconds after which a server that supports it notices that nobody waits for a statement any more.
 _NOTICED = "5s"
 _NOTICE = """
@@ -145,7 +148,7 @@ def _clean_up(session: Session, pid: int, *, table: int, before: dict[int, Index
 
 def _another(login: Login, database: str, pid: int) -> Session:
     """A session in place of one that may hang: the server may still be at work for it. Raises ConnectError."""
-    session = open_session(login, database=database)
+    session = _open_patiently(login, database)
     try:
         # The statement has ended, or nobody waits for it any more.
         session.rows(
@@ -160,6 +163,19 @@ def _another(login: Login, database: str, pid: int) -> Session:
         session.close()
         raise
     return session
+
+
+def _open_patiently(login: Login, database: str) -> Session:
+    """Connect, to a server too that is only restarting. Raises ConnectError."""
+    clock = Clock()
+    until = clock.monotonic() + _RESTARTED
+    while True:
+        try:
+            return open_session(login, database=database)
+        except ConnectError:
+            if clock.monotonic() >= until:
+                raise
+            clock.sleep(0.5)
 
 
 def _drop(session: Session, index: Index, *, lock_timeout: float) -> bool:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -165,6 +167,60 @@ def test_a_rebuild_that_the_server_cancels_leaves_nothing_behind(database: Datab
     assert "was lost" in result["failures"][0]["error"]
     assert invalid(database) == []
     assert repair(database)["status"] == "ok"
+
+
+def test_a_module_that_is_told_to_stop_cleans_up_first(database: Database) -> None:
+    bloat(database)
+    holder = database.connect()
+    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT 1")
+
+    def stop() -> None:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'REINDEX%' "
+            "AND wait_event_type = 'Lock'"
+        )
+        while not database.value(query):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        repair(database)
+    thread.join()
+
+    assert invalid(database) == []
+    others = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fleetcare.maintenance'"
+    while database.value(others):
+        pass
+
+
+def test_a_server_that_restarts_in_between_is_cleaned_up_when_it_is_back(database: Database) -> None:
+    bloat(database)
+    holder = database.connect()
+    holder.execute("BEGIN")
+    holder.execute('UPDATE "Log" SET line = line WHERE id = 20')
+    version = database.cluster.version
+
+    def restart() -> None:
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'REINDEX%' "
+            "AND wait_event_type = 'Lock'"
+        )
+        while not database.value(query):
+            pass
+        database.cluster.host.execute(["systemctl", "restart", f"postgresql@{version}-main"])
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    result = repair(database)
+    thread.join()
+    holder.close()
+
+    assert "was lost" in result["failures"][0]["error"]
+    assert "Left behind" not in result["failures"][0]["error"]
+    assert invalid(database) == []
 
 
 def test_without_room_on_the_disk_nothing_is_built(database: Database) -> None:
