@@ -65,8 +65,20 @@ def test_a_table_twice_as_large_has_grown_by_all_of_it() -> None:
         (replace(ORDERS, heap_bytes=0, index_bytes=0, live=0, rows=-1, estimated=True), "ok", None),
         (replace(ORDERS, index_bytes=GIB - 1000, live=0, rows=0), "ok", None),
         (replace(ORDERS, oid=1, live=10, rows=10, heap_bytes=0, index_bytes=0), "critical", 100),
+        (replace(ORDERS, oid=1), "ok", None),
+        (replace(ORDERS, name="Archive"), "ok", None),
     ],
-    ids=["truncated", "deleted", "compacted", "compacted after a crash", "locked", "hardly", "made anew, empty"],
+    ids=[
+        "truncated",
+        "deleted",
+        "compacted",
+        "compacted after a crash",
+        "locked",
+        "hardly",
+        "made anew, empty",
+        "made anew",
+        "renamed",
+    ],
 )
 def test_a_loss_is_one_of_rows_and_not_of_space_alone(now: Table, status: str, value: float | None) -> None:
     (finding,) = then_and_now((ORDERS,), (now,), "postgresql.table_shrinkage")
