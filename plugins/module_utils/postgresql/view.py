@@ -42,7 +42,6 @@ class Settings:
     growth_floor: int = 100 * 1024**2
     statements_top: int = 20
     amcheck_size: int = 256 * 1024**2
-    data_directory_readable: bool = False
 
 
 @dataclass(frozen=True)
