@@ -43,7 +43,8 @@ SELECT n.nspname::text AS schema, e.extversion AS version,
               WHERE c.relnamespace = e.extnamespace AND c.relname = 'pg_stat_statements'
                 AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
        EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = e.extnamespace
-                                        AND c.relname = 'pg_stat_statements_info') AS tells_evictions
+                                        AND c.relname = 'pg_stat_statements_info') AS tells_evictions,
+       coalesce(current_setting('pg_stat_statements.track', true), '') AS track
   FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
  WHERE e.extname = 'pg_stat_statements'
 """
@@ -165,7 +166,7 @@ def collect_statements(session: Session, server: Server, settings: Settings) -> 
     create = f"In database {quoted(session.database)}: CREATE EXTENSION pg_stat_statements"
     raise Absent(
         "the extension pg_stat_statements is in no database that this login may connect to",
-        remedy=f"{create}." if loaded else f"{_PRELOAD} Then {create}.",
+        remedy=f"{create}." if loaded else f"{_PRELOAD} {create}.",
     )
 
 
@@ -203,6 +204,15 @@ def _read(session: Session, server: Server, settings: Settings, extension: Mappi
             remedy = f"{grant} in database {quoted(session.database)}"
             raise Absent(f"not allowed: {error.message}", remedy=remedy) from None
         raise
+    if extension["track"] == "none":
+        raise Absent(
+            "pg_stat_statements.track is none: nothing is counted", remedy="Set pg_stat_statements.track = top."
+        )
+    if not rows:
+        raise Absent(
+            "pg_stat_statements has counted nothing in the databases that are looked at",
+            remedy="Set compute_query_id = auto if it is off.",
+        )
     return Statements(tuple(Statement(**row) for row in rows), complete=len(rows) < MOST, **evictions)
 
 

@@ -121,7 +121,18 @@ def test_without_the_extension_its_creation_is_the_remedy(database: Database) ->
     finding = database.finding("statements")
 
     assert finding["status"] == "skipped"
-    assert finding["remedy"] == "CREATE EXTENSION pg_stat_statements in database postgres."
+    assert finding["remedy"] == 'In database "postgres": CREATE EXTENSION pg_stat_statements.'
+
+
+def test_a_server_that_counts_nothing_says_so(counted: Database) -> None:
+    counted.execute("ALTER ROLE tester SET pg_stat_statements.track = 'none'")
+    try:
+        finding = counted.finding("statements")
+    finally:
+        counted.execute("ALTER ROLE tester RESET pg_stat_statements.track")
+
+    assert finding["status"] == "skipped"
+    assert finding["remedy"] == "Set pg_stat_statements.track = top."
 
 
 def test_one_who_may_not_see_others_statements_is_told_what_to_grant(counted: Database) -> None:
@@ -172,5 +183,5 @@ def test_a_library_that_is_not_loaded_is_named(database: Database) -> None:
     unloaded = database.finding("statements")
 
     assert missing["status"] == unloaded["status"] == "skipped"
-    assert "restart the server. Then CREATE EXTENSION" in missing["remedy"]
+    assert 'restart the server. In database "postgres": CREATE EXTENSION' in missing["remedy"]
     assert unloaded["remedy"] == "Add pg_stat_statements to shared_preload_libraries and restart the server."
