@@ -426,3 +426,78 @@ def test_a_run_that_is_killed_leaves_no_vacuum_behind(database: Database) -> Non
     while database.rows("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid):
         pass
     assert repair(database)["failures"] == []
+
+
+def receiver(database: Database) -> str:
+    """A program that streams the WAL as a standby does; its process on the server's host, once it has caught up."""
+    command = "PGPASSWORD=tests-only setsid pg_receivewal -h 127.0.0.1 -U tester -D /tmp/wal --no-sync"
+    script = f"rm -rf /tmp/wal; mkdir /tmp/wal; {command} > /dev/null 2>&1 & echo $!"
+    started = database.cluster.host.execute(["sh", "-c", script])
+    while not database.rows("SELECT 1 FROM pg_stat_replication WHERE flush_lsn IS NOT NULL"):
+        pass
+    return started.stdout.strip()
+
+
+def test_a_standby_that_is_behind_stops_the_work_and_who_cannot_see_it_does_not_begin(database: Database) -> None:
+    fill(database, "dead")
+    host, pid = database.cluster.host, receiver(database)
+    host.execute(["kill", "-STOP", pid])
+    database.execute("DELETE FROM dead WHERE id <= 1500")
+    behind = repair(database, replica_lag_max=1, patience=0.0)
+    blind = repair(database, user="nobody_special")
+    tolerant = repair(database, check=True, replica_lag_max=0)
+    host.execute(["kill", "-KILL", pid])
+    while database.rows("SELECT 1 FROM pg_stat_replication"):
+        pass
+    after = repair(database, replica_lag_max=1)
+
+    assert behind["applied"] == []
+    assert "standby pg_receivewal is " in behind["kept"][0]["reason"]
+    assert [found["status"] for found in blind["findings"]] == ["skipped"]
+    assert blind["findings"][0]["remedy"].startswith('GRANT pg_monitor TO "nobody_special"')
+    assert blind["plan"] == []
+    assert len(tolerant["plan"]) == len(after["applied"]) == 1
+
+
+def test_work_that_runs_is_ended_when_a_standby_falls_behind(database: Database) -> None:
+    slow(database)
+    pid = receiver(database)
+    thread, results = in_thread(database, cost_delay=100, jobs=1, replica_lag_max=1, patience=0.0, total_time=60.0)
+    await_vacuum(database)
+    database.cluster.host.execute(["kill", "-STOP", pid])
+    database.execute("CREATE TABLE more AS SELECT n FROM generate_series(1, 1000) n")
+    thread.join()
+    database.cluster.host.execute(["kill", "-KILL", pid])
+    while database.rows("SELECT 1 FROM pg_stat_replication"):
+        pass
+
+    (result,) = results
+    assert len(result["failures"]) + len(result["kept"]) == len(result["plan"])
+    assert "standby pg_receivewal is " in str(result["failures"] + result["kept"])
+
+
+def test_a_server_that_is_restarted_in_the_middle_ends_the_run_and_the_next_goes_on(database: Database) -> None:
+    slow(database)
+    thread, results = in_thread(database, cost_delay=100, jobs=1, total_time=60.0)
+    await_vacuum(database)
+    version = str(database.cluster.version)
+    database.cluster.host.execute(["pg_ctlcluster", version, "main", "restart", "--mode", "fast"])
+    thread.join()
+    again = repair(database)
+
+    (result,) = results
+    assert "was lost" in result["failures"][0]["error"]
+    assert "the server went away" in result["kept"][0]["reason"]
+    assert {target for _action, target in targets(again["applied"])} == {"public.large", "public.larger"}
+
+
+def test_the_catalog_is_served_too(database: Database) -> None:
+    database.execute(
+        "DO $$BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE t%s (a int, b int)', i); "
+        "EXECUTE format('DROP TABLE t%s', i); END LOOP; END$$"
+    )
+    first, second = repair(database, tables=[]), repair(database, tables=[])
+
+    assert "pg_catalog.pg_class" in {target for _action, target in targets(first["applied"])}
+    assert first["failures"] == []
+    assert [target for _action, target in targets(second["plan"]) if target == "pg_catalog.pg_class"] == []
