@@ -1,20 +1,17 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How large databases and tables are, and what has become much larger or much smaller since the last run."""
+"""Databases and tables that have become much larger or much smaller since the last run that compared them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import (
     clean,
     counted,
@@ -24,6 +21,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.sizes import (
+    collect_sizes,
+    known_sizes,
+    label,
+    own_tables,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, collect_tables
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import (
     Recalled,
@@ -36,15 +39,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.w
 
 _SOURCE = "pg_class and its files, compared with the last run"
 CHECKS = (
-    Check(
-        "postgresql.size",
-        "Size of the databases",
-        "What all databases take up on disk together, without write-ahead log. Each database is a metric of its own; a "
-        "level that names one (postgresql.size[*/shop]) gives it a finding of its own.",
-        "See which tables grow (postgresql.table_growth) and what they hold without need (postgresql.table_bloat).",
-        "pg_database_size()",
-        "B",
-    ),
     Check(
         "postgresql.database_growth",
         "Databases that grew",
@@ -85,15 +79,7 @@ CHECKS = (
     ),
 )
 
-_SIZES = """
-SELECT datname::text AS name,
-       CASE WHEN has_database_privilege(oid, 'CONNECT') OR pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
-            THEN pg_database_size(oid) END AS bytes
-  FROM pg_database WHERE datname = ANY (%s) ORDER BY datname
-"""
 _REMEMBERED = 300
-_MEASURED = 100
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -127,52 +113,9 @@ class Change:
         return clean(f"{self.label}: {quantity(self.before, 'B')} -> {became} ({sign}{share} %)")
 
 
-def collect_sizes(session: Session, server: Server, settings: Settings) -> Mapping[str, int | None]:
-    """Bytes by database; None where this login may not ask."""
-    wanted = [
-        database.name
-        for database in server.databases
-        if not database.template and not any(fnmatchcase(database.name, glob) for glob in settings.databases_exclude)
-    ]
-    return {row["name"]: row["bytes"] for row in session.rows(_SIZES, (wanted,))}
-
-
 def asked(_session: Session, _server: Server, _settings: Settings) -> bool:
     """Whether a comparison is asked for: what one in three months looks back to, a daily look must not move on."""
     return True
-
-
-def size(view: View) -> Iterator[Answer]:
-    check = "postgresql.size"
-    sizes: Mapping[str, int | None] = view.part("sizes")
-    known = sorted(_known(view, sizes).items(), key=lambda entry: -entry[1])
-    hidden = [name for name, amount in sizes.items() if amount is None]
-    yield from view.measure(
-        check,
-        view.place,
-        sum(amount for _name, amount in known),
-        "all databases together",
-        note=counted(len(known), "database")
-        + (f", without {len(hidden)} whose size this login may not ask" if hidden else ""),
-        evidence=[f"{name}: {quantity(amount, 'B')}" for name, amount in known[:_SHOWN]],
-    )
-    for name, amount in known[:_MEASURED]:
-        item = view.item(name)
-        if view.book.names_item(check, item):
-            yield from view.measure(check, item, amount, f"database {name}")
-        else:
-            yield Metric(check, item, amount, "B")
-    if hidden:
-        reason = f"the size of {counted(len(hidden), 'database')} may not be asked by this login"
-        remedy = view.cluster.server.grant()
-        yield view.state(check, f"{view.place} (hidden)", "skipped", reason, evidence=hidden, remedy=remedy)
-
-
-def _known(view: View, sizes: Mapping[str, int | None]) -> dict[str, int]:
-    known = {name: amount for name, amount in sizes.items() if amount is not None}
-    if sizes and not known:
-        raise Absent("this login may not ask for the size of any database", remedy=view.cluster.server.grant())
-    return known
 
 
 def database_growth(view: View) -> Iterator[Answer]:
@@ -187,7 +130,7 @@ def database_shrinkage(view: View) -> Iterator[Answer]:
 
 def _database_changes(view: View, name: str) -> tuple[list[Change], str]:
     before = view.recall(name)
-    known = _known(view, view.part("sizes"))
+    known = known_sizes(view)
     there = {database.name for database in view.cluster.server.databases}
     changes = []
     for name, amount in before.data.items():
@@ -230,7 +173,7 @@ def table_shrinkage(view: View) -> Iterator[Answer]:
 
 def _then_and_now(view: View, recalled: Recalled) -> Iterator[tuple[str, list[Before] | None, list[Table]]]:
     for database, tables in view.in_databases("tables"):
-        yield database, read_before(recalled.data.get(database)), _counted(tables)
+        yield database, read_before(recalled.data.get(database)), own_tables(tables)
 
 
 def _first_look(view: View, check: str, database: str) -> Answer:
@@ -246,7 +189,7 @@ def compare(
     A table is the same if its number is, whatever its name, or its name, where it was made anew.
     """
     by_oid = {table.oid: table for table in tables}
-    by_label = {_label(table): table for table in tables}
+    by_label = {label(table): table for table in tables}
     changes = []
     matched = set()
     for old in before:
@@ -257,9 +200,9 @@ def compare(
             continue
         matched.add(table.oid)
         if not table.estimated:
-            change = Change(_label(table), old.bytes, table.total_bytes)
+            change = Change(label(table), old.bytes, table.total_bytes)
             changes.append((change, _is_compacted(old, table)))
-    new = [_label(table) for table in tables if table.oid not in matched and table.total_bytes >= floor]
+    new = [label(table) for table in tables if table.oid not in matched and table.total_bytes >= floor]
     # Where the last run could not remember all, one that it did not know may have been there.
     return changes, new if len(before) < _REMEMBERED else []
 
@@ -273,21 +216,9 @@ def _is_compacted(old: Before, table: Table) -> bool:
     return lost_rows < lost_bytes / 2
 
 
-def _label(table: Table) -> str:
-    return f"{table.schema}.{table.name}"
-
-
 def _rows(table: Table) -> float:
     # The counter begins at 0 after a crash, the catalog's figure is from the last vacuum or analyze.
     return max(0.0, float(table.live), table.rows)
-
-
-def _counted(tables: Sequence[Table]) -> list[Table]:
-    return [
-        table
-        for table in tables
-        if table.kind in ("r", "m") and not (table.is_temporary or table.shared or table.system)
-    ]
 
 
 def _grown(
@@ -340,10 +271,10 @@ def read_before(raw: object) -> list[Before] | None:
     if not isinstance(raw, dict):
         return None
     before = []
-    for label, entry in raw.items():
+    for name, entry in raw.items():
         try:
             oid, amount, rows, partition = entry
-            before.append(Before(str(label), int(oid), int(amount), float(rows), bool(partition)))
+            before.append(Before(str(name), int(oid), int(amount), float(rows), bool(partition)))
         except (TypeError, ValueError):
             continue
     return before
@@ -360,10 +291,10 @@ def remember(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
     for database, parts in snapshot.databases.items():
         reading = parts.get("tables")
         if isinstance(reading, tuple):
-            exact = [table for table in _counted(reading) if not table.estimated]
+            exact = [table for table in own_tables(reading) if not table.estimated]
             largest = sorted(exact, key=lambda table: -table.total_bytes)[:_REMEMBERED]
             tables[database] = {
-                _label(table): [table.oid, table.total_bytes, _rows(table), table.partition] for table in largest
+                label(table): [table.oid, table.total_bytes, _rows(table), table.partition] for table in largest
             }
     if tables:
         kept.update({name: tables for name in ("table_growth", "table_shrinkage") if name in snapshot.parts})
@@ -373,7 +304,6 @@ def remember(snapshot: Snapshot) -> Mapping[str, Mapping[str, Any]]:
 TOPIC = Topic(
     checks=CHECKS,
     questions={
-        "postgresql.size": (size, ("sizes",)),
         "postgresql.database_growth": (database_growth, ("sizes", "database_growth")),
         "postgresql.database_shrinkage": (database_shrinkage, ("sizes", "database_shrinkage")),
         "postgresql.table_growth": (table_growth, ("tables", "table_growth")),

@@ -23,6 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql i
     rights,
     sequences,
     sessions,
+    sizes,
     slots,
     statements,
     subscriptions,
@@ -61,6 +62,7 @@ TOPICS: tuple[Topic, ...] = (
     rights.TOPIC,
     bloat.TOPIC,
     growth.TOPIC,
+    sizes.TOPIC,
 )
 
 QUESTIONS: Mapping[str, tuple[Question, tuple[str, ...]]] = {

@@ -124,24 +124,6 @@ def test_a_locked_table_is_not_taken_for_a_smaller_one(database: Database) -> No
     assert set(statuses(found).values()) == {"ok"}
 
 
-def test_databases_are_measured_together_and_each_for_itself(database: Database) -> None:
-    result = database.perform(checks=["size"])
-    size = database.value("SELECT pg_database_size(current_database())")
-    item = f"{database.cluster.host.address}:5432/{database.name}"
-    strict = database.findings(
-        "size", levels={f"postgresql.size[{database.cluster.host.address}:5432/*]": {"warning": 1024}}
-    )
-
-    (finding,) = result["findings"]
-    assert finding["status"] == "ok"
-    assert finding["value"] == pytest.approx(size, abs=200_000)
-    assert {metric["item"] for metric in result["metrics"]} == {item, item.split("/")[0]}
-    assert [(entry["item"], entry["status"]) for entry in strict] == [
-        (f"{database.cluster.host.address}:5432", "ok"),
-        (item, "warning"),
-    ]
-
-
 def test_a_database_that_is_gone_has_shrunk_by_all_of_it(database: Database) -> None:
     excluded = [
         row["datname"] for row in database.rows("SELECT datname FROM pg_database WHERE datname <> current_database()")
@@ -154,14 +136,3 @@ def test_a_database_that_is_gone_has_shrunk_by_all_of_it(database: Database) -> 
     gone = changes(database, "database_shrinkage", databases_exclude=excluded)
 
     assert statuses(gone) == {"database_shrinkage all/short_lived": "critical"}
-
-
-def test_who_may_not_ask_is_told_what_to_grant(database: Database) -> None:
-    database.execute(f"""REVOKE CONNECT ON DATABASE "{database.name.replace('"', '""')}" FROM PUBLIC""")
-    hidden = database.findings("size", user="nobody_special")
-    watched = database.findings("size", user="watcher")
-
-    assert [(finding["status"], finding["remedy"]) for finding in hidden] == [
-        ("skipped", 'GRANT pg_monitor TO "nobody_special"')
-    ]
-    assert [finding["status"] for finding in watched] == ["ok"]

@@ -185,27 +185,9 @@ def test_databases_are_compared_and_one_that_may_not_be_asked_any_more_is_not_go
     assert grown[0].summary == "none grew by 100 MiB or more in 1 d"
 
 
-def test_the_size_is_that_of_all_databases_that_may_be_asked() -> None:
-    findings, metrics = ask(
-        TOPIC,
-        "postgresql.size",
-        parts={"sizes": {"shop": 3 * GIB, "archive": 5 * GIB, "shut": None}},
-        levels={"postgresql.size[*/archive]": {"warning": 4 * GIB}},
-    )
+def test_where_no_size_may_be_asked_nothing_is_compared() -> None:
+    memory = remembered(YESTERDAY, database_growth={"shop": GIB})
+    findings, metrics = ask(TOPIC, "postgresql.database_growth", parts={"sizes": {"shop": None}}, memory=memory)
 
-    assert [(finding.item, finding.status, finding.value) for finding in findings] == [
-        ("localhost:5432", "ok", 8 * GIB),
-        ("localhost:5432/archive", "warning", 5 * GIB),
-        ("localhost:5432 (hidden)", "skipped", None),
-    ]
-    assert findings[0].evidence == ("archive: 5 GiB", "shop: 3 GiB")
-    assert findings[2].remedy == 'GRANT pg_monitor TO "watcher"'
-    assert metrics["postgresql.size", "localhost:5432/shop"] == 3 * GIB
-
-
-def test_where_no_size_may_be_asked_nothing_is_ok() -> None:
-    for check in ("postgresql.size", "postgresql.database_growth"):
-        memory = remembered(YESTERDAY, database_growth={"shop": GIB})
-        findings, metrics = ask(TOPIC, check, parts={"sizes": {"shop": None}}, memory=memory)
-        assert [finding.status for finding in findings] == ["skipped"]
-        assert metrics == {}
+    assert [finding.status for finding in findings] == ["skipped"]
+    assert metrics == {}
