@@ -48,12 +48,17 @@ def run(controller: Controller, cadence: str, *arguments: str) -> str:
     indirect=["cluster"],
 )
 def test_a_cadence_finds_the_server_and_asks_it(controller: Controller, cadence: str) -> None:
-    run(controller, cadence)
+    run(controller, cadence, "--extra-vars", json.dumps({"postgresql_quarterly_reindex": True}))
     (record,) = records(controller, "postgresql_check")
+    repairs = [*records(controller, "postgresql_vacuum"), *records(controller, "postgresql_reindex")]
     checks = {finding["check"]: finding["status"] for finding in record["findings"]}
 
-    assert "fault" not in record
-    assert checks["postgresql.connections"] == "ok"
+    assert [one["fault"] for one in (record, *repairs) if "fault" in one] == []
+    assert [one["module"] for one in repairs] == {
+        "monthly": ["postgresql_vacuum"],
+        "quarterly": ["postgresql_reindex"],
+    }.get(cadence, [])
+    assert checks["postgresql.reachable"] == checks["postgresql.connections"] == "ok"
     assert ("postgresql.vacuum_due" in checks) == (cadence != "daily")
     assert ("postgresql.index_unused" in checks) == (cadence in ("monthly", "quarterly"))
     assert checks.get("postgresql.data_directory") == ("ok" if cadence == "quarterly" else None)
