@@ -30,6 +30,10 @@ WITH locked AS MATERIALIZED (
                     'AccessExclusiveLock')
 ), building AS MATERIALIZED (
     SELECT DISTINCT locked.relation FROM locked JOIN pg_stat_progress_create_index p USING (pid) WHERE locked.granted
+), enforced AS MATERIALIZED (
+    SELECT k.conindid, min(k.conname::text) FILTER (WHERE k.contype IN ('p', 'u', 'x')) AS name,
+           bool_or(k.contype = 'f') AS referenced
+      FROM pg_constraint k WHERE k.conindid <> 0 GROUP BY k.conindid
 ), counted AS MATERIALIZED (
     SELECT s.indexrelid, s.idx_scan, (to_jsonb(s) ->> 'last_idx_scan')::timestamptz AS last_idx_scan
       FROM pg_stat_all_indexes s
@@ -51,9 +55,7 @@ SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::
                   WHERE a.attrelid = i.indexrelid AND a.attoptions IS NOT NULL), '') AS class_options,
        coalesce(pg_get_expr(i.indpred, i.indrelid, true), '') AS predicate,
        parent.inhparent::bigint AS parent,
-       (SELECT k.conname::text FROM pg_constraint k
-         WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x') LIMIT 1) AS constraint_name,
-       EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype = 'f') AS referenced,
+       enforced.name AS constraint_name, coalesce(enforced.referenced, false) AS referenced,
        EXISTS (SELECT FROM locked WHERE locked.relation = i.indexrelid AND locked.granted)
        OR i.indrelid IN (SELECT relation FROM building) AS busy,
        CASE WHEN c.relkind = 'I' THEN 0
@@ -73,6 +75,7 @@ SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::
   JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_am am ON am.oid = c.relam
   LEFT JOIN pg_inherits parent ON parent.inhrelid = i.indexrelid
+  LEFT JOIN enforced ON enforced.conindid = i.indexrelid
   LEFT JOIN counted ON counted.indexrelid = i.indexrelid
  WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND i.indrelid >= 16384
    AND CASE WHEN %(table)s::oid IS NULL THEN c.relpersistence <> 't' ELSE i.indrelid = %(table)s::oid END

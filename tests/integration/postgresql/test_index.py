@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index import ARGUMENTS, index
+from ansible_collections.fleetcare.maintenance.tests.images.controller import Controller
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Database
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_indexes import building, fill
 
@@ -250,3 +252,19 @@ def test_a_table_that_is_not_there_is_a_wrong_option_but_nothing_to_remove(datab
         keep(database, table="nowhere", columns=[{"name": "a"}])
     assert keep(database, table="nowhere", columns=[{"name": "a"}], state="absent")["status"] == "ok"
     assert keep(database, name="nowhere", state="absent")["status"] == "ok"
+
+
+def test_the_module_runs_on_the_server_s_own_host_as_root_over_the_socket(
+    database: Database, make_controller: Callable[..., Controller]
+) -> None:
+    fill(database)
+    assert database.cluster.fleet
+    controller = make_controller(database.cluster.fleet)
+    wanted = {"login_db": database.name, "unseen_bytes": 0, "table": "User", "columns": [{"expression": "kind % 3"}]}
+    runs = [
+        controller.module("postgresql_index", {**wanted, "state": state}, check=check)[database.cluster.host.name]
+        for state in ("present", "absent")
+        for check in (True, False, False)
+    ]
+    assert [run["changed"] for run in runs] == [True, True, False] * 2, runs
+    assert runs[0]["plan"] == runs[1]["plan"]

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex import ARGUMENTS, reindex
 from ansible_collections.fleetcare.maintenance.tests.images.controller import Controller
-from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Database
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import PASSWORD, Database
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_indexes import building, fill
 
 
@@ -251,6 +251,29 @@ def test_a_login_that_does_not_own_the_table_is_told_so(database: Database) -> N
     result = repair(database, user="watcher", lock_timeout=5)
     assert result["plan"] == []
     assert any("watcher does not own public.User" in entry["reason"] for entry in result["kept"])
+
+
+def test_pg_maintain_is_enough_to_rebuild_where_the_server_has_it(database: Database) -> None:
+    bloat(database)
+    there = database.value("SELECT count(*) FROM pg_roles WHERE rolname = 'pg_maintain'")
+    database.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_monitor{', pg_maintain' * there}")
+    try:
+        # Without the privilege to read the table its statistics are hidden, and what is hidden is no need.
+        database.execute('GRANT SELECT ON "Log" TO keeper')
+        result = repair(database, user="keeper")
+        assert actions(result, "applied") == [("reindex", "line")] * there
+        assert len(result["kept"]) == 1 - there
+    finally:
+        database.execute("DROP OWNED BY keeper", "DROP ROLE keeper")
+
+
+def test_a_database_that_lets_the_login_not_in_says_which_grant_would(database: Database) -> None:
+    name = database.name.replace('"', '""')
+    database.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+    result = repair(database, user="nobody_special", databases=[database.name])
+    (finding,) = result["findings"]
+    assert finding["status"] == "skipped"
+    assert finding["remedy"].startswith('GRANT CONNECT ON DATABASE "test')
 
 
 def test_an_index_that_is_being_built_is_left_alone(database: Database) -> None:
