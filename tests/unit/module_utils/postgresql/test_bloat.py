@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.b
     TOPIC,
     Bloat,
     Found,
+    collect_table_bloat,
     sort_out,
     to_measure,
     with_measured,
@@ -27,8 +29,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.b
     data_width,
     distinct_keys,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
-from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.postgresql.conftest import ask
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.postgresql.conftest import SERVER, ask
 
 MIB = 1024**2
 BIGINT = Column(8, 0.0, 8, "d")
@@ -184,3 +187,48 @@ def test_relations_are_sorted_by_what_is_known_of_them() -> None:
 
     assert [bloat.relation.label for bloat in sorted_out.bloats] == ["public.Orders", "public.by id"]
     assert len(sorted_out.unknown) == len(sorted_out.hidden) == 1
+
+
+class Scripted:
+    """A session of a server with five swollen tables, which answers so many measurements and then ``fails``."""
+
+    def __init__(self, *, answers: int, fails: QueryError) -> None:
+        self.answers = answers
+        self.fails = fails
+        self.limits: list[float] = []
+        self.login = SimpleNamespace(statement_timeout=30.0)
+        self.broken = False
+
+    def rows(self, query: str, _parameters: object = None) -> list[dict[str, object]]:
+        if "pg_extension" in query:
+            return [{"schema": 'my "tools"', "name": "pgstattuple_approx", "allowed": True}]
+        shape = {"schema": "public", "kind": "r", "main": None, "rows": 10.0, "fill": None, "block": 8192}
+        statistics = {"allowed": True, "widths": [4], "nulls": [0.0], "lengths": [4], "aligns": ["i"]}
+        return [{"oid": oid, "name": f"t{oid}", "pages": 50_000 - oid, **shape, **statistics} for oid in range(5)]
+
+    def row(self, query: object, parameters: tuple[int]) -> dict[str, int]:
+        assert '"my ""tools""".pgstattuple_approx' in str(query.as_string(None))  # type: ignore[attr-defined]
+        if self.answers == 0:
+            raise self.fails
+        self.answers -= 1
+        return {"bytes": 400 * MIB, "wasted": 200 * MIB + parameters[0]}
+
+    def set(self, *, statement_timeout: float) -> None:
+        self.limits.append(statement_timeout)
+
+
+@pytest.mark.parametrize(
+    ("state", "attempts", "reason"),
+    [("57014", 3, "the 20 s for measuring have passed"), ("55P03", 5, "could not be measured")],
+)
+def test_a_measurement_that_fails_leaves_the_estimate_and_the_time_limit_as_they_were(
+    state: str, attempts: int, reason: str
+) -> None:
+    session = Scripted(answers=2, fails=QueryError("the server refused", state=state))
+    looked = collect_table_bloat(session, SERVER, Settings(bloat_floor=MIB))  # type: ignore[arg-type]
+
+    assert [bloat.measured for bloat in looked.bloats] == [True, True, False, False, False]
+    assert reason in looked.unmeasured
+    assert len(session.limits) == attempts + 1
+    assert all(0 < limit <= 20 for limit in session.limits[:-1])
+    assert session.limits[-1] == 30
