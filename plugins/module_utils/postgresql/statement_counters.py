@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
@@ -26,7 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.s
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Recalled, Settings
 
 #: Statements that are read and remembered, the most expensive first; what lies beyond is bounded by the last of them.
-MOST = 2000
+MOST = 1000
 #: Text that is read of each; what is shown is shorter still.
 _TEXT = 400
 #: Databases that are searched for the extension where the one of the login does not have it.
@@ -35,7 +36,9 @@ _SEARCHED = 20
 USUAL_KEPT = 4
 USUAL_CALLS = 20
 _ROUNDED_MS = 0.001
+#: What is compared, in the order in which it is remembered and stands in a window.
 COUNTED = ("calls", "ms", "plan_ms", "rows", "read", "temp", "wal")
+_figures = attrgetter(*COUNTED)
 
 _EXTENSION = """
 SELECT n.nspname::text AS schema, e.extversion AS version,
@@ -120,6 +123,7 @@ class Window:
     statement: Statement
     calls: int
     ms: float
+    plan_ms: float
     rows: int
     read: int
     temp: int
@@ -230,22 +234,26 @@ def windows(statements: Statements, recalled: Recalled) -> list[Window]:
 
 
 def _window(entry: Statement, past: object, *, reset: bool, floor: float, recalled: Recalled) -> Window:
-    now: dict[str, Any] = {name: getattr(entry, name) for name in COUNTED if name != "plan_ms"}
+    now: Sequence[Any] = _figures(entry)
     then = _counts(past)
-    usual = _usual(past)
     if then is not None:
         # Less than before: it was evicted, came back, and is counted since then. Times are remembered rounded.
-        began_anew = reset or entry.calls < then["calls"] or entry.ms < then["ms"] - _ROUNDED_MS
-        grown = now if began_anew else {name: max(0, value - then[name]) for name, value in now.items()}
-        return Window(entry, new=False, usual=usual, **grown)
+        began_anew = reset or now[0] < then[0] or now[1] < then[1] - _ROUNDED_MS
+        grown = now if began_anew else [max(0, value - before) for value, before in zip(now, then)]
+        return _window_of(entry, grown, new=False, usual=_usual(past))
     counted_since = entry.since is not None and entry.since > recalled.at
     if reset or counted_since or not floor:
         # After a reset all are counted anew, also those that were below all that was remembered.
-        return Window(entry, new=not (reset and floor), **now)
+        return _window_of(entry, now, new=not (reset and floor))
     # It may have been there, below all that was remembered; what it had taken then was less than the floor.
     share = max(0.0, entry.ms - floor) / entry.ms if entry.ms else 0.0
-    less: dict[str, Any] = {name: value * share if name == "ms" else int(value * share) for name, value in now.items()}
-    return Window(entry, new=False, **less)
+    rest = [value * share if isinstance(value, float) else int(value * share) for value in now]
+    return _window_of(entry, rest, new=False)
+
+
+def _window_of(entry: Statement, figures: Sequence[Any], *, new: bool, usual: tuple[float, ...] = ()) -> Window:
+    calls, ms, plan_ms, rows, read, temp, wal = figures
+    return Window(entry, calls, ms, plan_ms, rows, read, temp, wal, new, usual)
 
 
 def memorable(statements: Statements, recalled: Recalled | None) -> dict[str, Any]:
@@ -258,7 +266,7 @@ def memorable(statements: Statements, recalled: Recalled | None) -> dict[str, An
         "floor_ms": statements.floor_ms,
         "entries": {
             entry.key: [
-                *(round(getattr(entry, name), 3) for name in COUNTED),
+                *(round(figure, 3) for figure in _figures(entry)),
                 _usual_next(entry, means.get(entry.key), past.get(entry.key) if isinstance(past, dict) else None),
             ]
             for entry in statements.entries
@@ -276,11 +284,11 @@ def _usual_next(entry: Statement, window: Window | None, past: object) -> list[f
     return list(usual)
 
 
-def _counts(past: object) -> dict[str, float] | None:
+def _counts(past: object) -> Sequence[float] | None:
     if not isinstance(past, list) or len(past) != len(COUNTED) + 1:
         return None
     numbers: Sequence[Any] = past[: len(COUNTED)]
-    return dict(zip(COUNTED, numbers)) if all(isinstance(number, (int, float)) for number in numbers) else None
+    return numbers if all(isinstance(number, (int, float)) for number in numbers) else None
 
 
 def _usual(past: object) -> tuple[float, ...]:

@@ -254,7 +254,10 @@ def _growth(window: Window) -> float:
 
 
 def _calls(window: Window) -> str:
-    return f"{counted(window.calls, 'call')} of {duration(window.mean / 1000)}"
+    words = f"{counted(window.calls, 'call')} of {duration(window.mean / 1000)}"
+    # Known only with pg_stat_statements.track_planning, and worth a word where it costs as much as the work.
+    planned = window.plan_ms and window.plan_ms >= window.ms
+    return f"{words} and {duration(window.plan_ms / window.calls / 1000)} of planning" if planned else words
 
 
 def carry(snapshot: Snapshot, memory: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

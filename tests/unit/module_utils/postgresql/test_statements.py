@@ -96,6 +96,16 @@ def test_only_what_happened_since_the_last_run_counts() -> None:
     assert metrics["postgresql.statement_mean", "localhost:5432/shop -4205617433226713411"] == pytest.approx(20)
 
 
+@pytest.mark.parametrize(
+    ("plan_ms", "words"), [(0, "50 calls of 20 ms;"), (2000, "50 calls of 20 ms and 40 ms of planning;")]
+)
+def test_planning_that_costs_as_much_as_the_work_is_told(plan_ms: int, words: str) -> None:
+    now = seen(later(ORDERS, calls=50, mean=20.0, plan_ms=plan_ms))
+    (finding,), _metrics = ask(TOPIC, "postgresql.statements", parts={"statements": now}, memory=memory(seen(ORDERS)))
+
+    assert words in finding.evidence[0]
+
+
 def test_literals_are_not_shown() -> None:
     now = seen(later(ITEMS, calls=50, mean=20.0))
     (finding,), _metrics = ask(TOPIC, "postgresql.statements", parts={"statements": now}, memory=memory(seen(ITEMS)))
