@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
@@ -31,6 +32,17 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 )
 
 CHECKS = (
+    Check(
+        "postgresql.restarted",
+        "Restarted since the last run",
+        "Whether the server was started anew since the last run that looked at its settings. After a crash the "
+        "statistics are gone with it, and what is counted since the last run begins again.",
+        "Where nobody meant it, read the server's log of that minute and host.oom_kills; docs/runbooks/postgresql.md "
+        "goes on from there.",
+        "pg_postmaster_start_time()",
+        "",
+        Levels(info=1),
+    ),
     Check(
         "postgresql.settings_changed",
         "Settings that have changed since the last run",
@@ -218,6 +230,17 @@ def files_grant(server: Server, database: str) -> str:
     )
 
 
+def restarted(view: View) -> Iterator[Answer]:
+    before, server = view.recall("settings"), view.cluster.server
+    yield from view.measure(
+        "postgresql.restarted",
+        view.place,
+        0 if before.same_start else 1,
+        "restarted since the last run",
+        note=f"it runs since {iso(server.started)}, the last run was {duration(before.seconds(view.cluster.now))} ago",
+    )
+
+
 def settings_changed(view: View) -> Iterator[Answer]:
     now = view.part("configuration").remembered(view.cluster.server.user)
     before = view.recall("settings")
@@ -347,6 +370,7 @@ def unsafe_settings(view: View) -> Iterator[Answer]:
 TOPIC = Topic(
     checks=CHECKS,
     questions={
+        "postgresql.restarted": (restarted, ("configuration",)),
         "postgresql.settings_changed": (settings_changed, ("configuration",)),
         "postgresql.pending_restart": (pending_restart, ("configuration",)),
         "postgresql.settings_errors": (settings_errors, ("files", "configuration")),

@@ -42,6 +42,15 @@ def test_a_changed_setting_is_told_once_and_then_is_the_known_one(database: Data
     assert changed["evidence"] == ["work_mem: 4096 kB -> 12288 kB"]
 
 
+def test_a_restart_is_told_once(database: Database) -> None:
+    unit = f"postgresql@{database.cluster.version}-main"
+    first, running = database.finding("restarted"), database.finding("restarted", user="nobody_special")
+    database.cluster.host.execute(["systemctl", "restart", unit])
+    told, after = database.finding("restarted"), database.finding("restarted")
+
+    assert [one["status"] for one in (first, running, told, after)] == ["skipped", "ok", "info", "ok"]
+
+
 def test_settings_of_roles_and_databases_are_settings_too(database: Database) -> None:
     name = database.name.replace('"', '""')
     database.finding("settings_changed")

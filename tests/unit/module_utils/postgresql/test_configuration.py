@@ -121,6 +121,19 @@ def test_as_many_differences_as_names_whose_values_differ(before: dict[str, str]
     assert [line.partition(":")[0] for line in differences(before, now)] == sorted(differing)
 
 
+def test_a_server_that_was_started_anew_is_told_and_one_that_runs_on_is_not() -> None:
+    said = {}
+    for days in (3, 1):
+        before = replace(SERVER, started=NOW - timedelta(days=3), now=NOW - timedelta(hours=30))
+        memory = remembered(before, settings=configuration(WORK_MEM).remembered("watcher"))
+        server = replace(SERVER, started=NOW - timedelta(days=days))
+        (finding,), _metrics = ask(TOPIC, "postgresql.restarted", server=server, memory=memory)
+        said[days] = (finding.status, finding.value)
+        assert "the last run was 1 d 6 h ago" in finding.summary
+
+    assert said == {3: ("ok", 0), 1: ("info", 1)}
+
+
 def test_what_waits_for_a_restart_is_told_with_the_value_that_waits() -> None:
     waiting = configuration(replace(BUFFERS, pending=True), WORK_MEM)
     files = Files((Line(MAIN, 130, "shared_buffers", "1GB", "setting could not be applied"),), ())
