@@ -96,6 +96,8 @@ class CallbackModule(CallbackBase):
         self._deeds: list[str] = []
         self._deeds_left_out = 0
         self._report: list[str] = []
+        #: The host on which the report itself failed the run, as maintenance_fail_on asks it to.
+        self._judged = ""
 
     # What Ansible tells.
 
@@ -125,6 +127,7 @@ class CallbackModule(CallbackBase):
         host, task, plain = _parts(result)
         if plain.get("console"):
             self._report = [clean(line, limit=1000) for line in plain["console"]]
+            self._judged = host
             return
         if "findings" in plain:
             self._take(host, plain)
@@ -266,7 +269,11 @@ class CallbackModule(CallbackBase):
 
     def _broken(self, stats: Any) -> Iterator[str]:
         for word, amounts in (("failed", stats.failures), ("unreachable", stats.dark)):
-            names = sorted(clean(name) for name in amounts)
+            names = sorted(
+                clean(name)
+                for name, amount in amounts.items()
+                if word != "failed" or amount > (clean(name) == self._judged)
+            )
             if names:
                 more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
                 yield _colored(f"The run stopped early on {', '.join(names[:MAX_NAMES])}{more}: {word}", "critical")

@@ -129,7 +129,7 @@ def threads(view: View) -> Iterator[Answer]:
 def time_sync(view: View) -> Iterator[Answer]:
     check = "host.time_sync"
     state = given(view.host.clock)
-    keeper = state.daemon or "no time daemon of this host"
+    keeper = state.daemon or "no time daemon runs here"
     if view.host.boot.container:
         keeper = "the machine that the container runs on"
     if state.synchronised:

@@ -204,6 +204,14 @@ def test_the_report_has_the_last_word(screen):
     assert lines[-1] == "Report: reports/latest.html"
 
 
+def test_a_run_that_its_report_fails_did_not_stop_early(screen):
+    callback, printed = screen
+    callback.v2_runner_on_failed(result({"console": ["The worst status is critical, and so on."]}))
+    callback.v2_playbook_on_stats(stats(failures={"web1": 1, "web2": 1}))
+
+    assert printed[-2:] == ["The run stopped early on web2: failed", "The worst status is critical, and so on."]
+
+
 def test_colours_follow_ansible(screen, monkeypatch):
     monkeypatch.setattr("ansible.utils.color.ANSIBLE_COLOR", True)
     lines = shown(screen, result({"findings": [finding("critical")]}))
