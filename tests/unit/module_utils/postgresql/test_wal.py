@@ -89,6 +89,7 @@ def test_a_checkpoint_that_does_not_end_is_told_where_there_was_something_to_wri
     assert idle.status == "ok"
     assert awake.status == "ok"
     assert untold.value == 500
+    assert replace(busy, age=30.0).due == 30
 
 
 def test_the_rate_of_wal_is_that_since_the_last_run() -> None:
