@@ -85,8 +85,8 @@ discovered:
       elements: dict
     postgresql:
       description:
-        - PostgreSQL servers by C(socket) or C(port), with the options by which M(fleetcare.maintenance.postgresql_check)
-          reaches them.
+        - PostgreSQL servers by C(socket) or C(port), with the options by which
+          M(fleetcare.maintenance.postgresql_check) reaches them.
       type: list
       elements: dict
     mysql:
