@@ -61,7 +61,7 @@ def test_a_slot_that_nobody_uses_holds_more_and_more(database: Database, slot: s
 
 def test_the_age_of_a_slot_without_a_client_grows_from_run_to_run(database: Database, slot: str) -> None:
     levels = {"postgresql.slot_inactive": {"warning": 0, "critical": None}}
-    ages = []
+    ages: list[float] = []
     while len(ages) < 2 or ages[-1] <= ages[0]:
         finding = database.finding("slot_inactive", levels=levels)
         ages.append(finding["value"])

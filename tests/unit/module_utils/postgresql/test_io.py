@@ -41,7 +41,7 @@ IO = {
 }
 
 
-def databases(timed: bool = True, **more: dict[str, float]) -> dict[str, Any]:
+def databases(_timed: bool = True, /, **more: dict[str, float]) -> dict[str, Any]:
     """The counters an hour later, each database with what it did more than nothing."""
     return {
         "database_counters": DatabaseCounters(
@@ -49,13 +49,13 @@ def databases(timed: bool = True, **more: dict[str, float]) -> dict[str, Any]:
                 name: Counters({field: value + grown.get(field, 0) for field, value in SHOP.items()})
                 for name, grown in more.items()
             },
-            timed,
+            _timed,
         )
     }
 
 
 def memory(*names: str) -> dict[str, Any]:
-    snapshot = Snapshot(EARLIER, EARLIER.now, parts=databases(**{name: {} for name in names}))
+    snapshot = Snapshot(EARLIER, EARLIER.now, parts=databases(True, **{name: {} for name in names}))
     return remembered(EARLIER, **remember(snapshot))
 
 
@@ -127,7 +127,8 @@ def test_levels(check: str, grown: dict[str, float], status: str, value: float) 
         TOPIC, f"postgresql.{check}", parts=databases(shop=grown, idle={}), memory=memory("shop", "idle")
     )
 
-    assert (finding.status, finding.value) == (status, pytest.approx(value))
+    assert finding.status == status
+    assert finding.value == pytest.approx(value)
     assert all("idle" not in line for line in finding.evidence)
 
 
