@@ -22,7 +22,7 @@ PRESSURE = Path("/proc/pressure/io")
 _FULL = re.compile(r"^full .*\bavg60=(\d+(?:\.\d+)?)", re.MULTILINE)
 _LAG = """
 SELECT coalesce(application_name, '') AS name,
-       pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, flush_lsn))::float8 AS lag
+       pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn))::float8 AS lag
   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' AND state IS DISTINCT FROM 'startup'
 """
 _LOCAL = ("localhost", "127.0.0.1", "::1")
