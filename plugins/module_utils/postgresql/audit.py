@@ -88,10 +88,11 @@ SELECT r.rolname::text AS name, r.rolsuper AS superuser,
 """
 _HASHES = "SELECT rolname::text AS name FROM pg_authid WHERE rolpassword LIKE 'md5%' AND rolcanlogin ORDER BY rolname"
 _RULES = """
-SELECT coalesce(line_number, 0) AS line, type AS kind, database AS databases, user_name AS users,
+SELECT coalesce(to_jsonb(r) ->> 'file_name', 'pg_hba.conf') AS file, coalesce(line_number, 0) AS line,
+       type AS kind, database AS databases, user_name AS users,
        coalesce(address, '') AS address, coalesce(netmask, '') AS netmask, auth_method AS method,
        coalesce(options, '{}') AS options
-  FROM pg_hba_file_rules WHERE error IS NULL ORDER BY line_number
+  FROM pg_hba_file_rules r WHERE error IS NULL ORDER BY coalesce((to_jsonb(r) ->> 'rule_number')::int, line_number)
 """
 _PLAIN = """
 SELECT a.usename::text AS user_name, coalesce(a.datname::text, 'replication') AS database,
@@ -118,8 +119,9 @@ class Role:
 
 @dataclass(frozen=True)
 class Rule:
-    """A line of pg_hba.conf."""
+    """A line of pg_hba.conf, or of a file that it includes."""
 
+    file: str
     line: int
     kind: str
     databases: tuple[str, ...]
@@ -143,10 +145,8 @@ class Rule:
     def words(self) -> str:
         mask = f"/{self.netmask}" if self.netmask else ""
         source = f" from {self.address}{mask}" if self.address else ""
-        return (
-            f"line {self.line}: {self.kind} {self.method} for {', '.join(self.users)} in {', '.join(self.databases)}"
-            f"{source}"
-        )
+        whom = f"{', '.join(self.users)} in {', '.join(self.databases)}"
+        return f"{self.file}, line {self.line}: {self.kind} {self.method} for {whom}{source}"
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ SELECT coalesce(sourcefile, '') AS file, coalesce(sourceline, 0) AS line, coales
   FROM pg_file_settings ORDER BY seqno
 """
 _RULES = """
-SELECT coalesce(line_number, 0) AS line, error FROM pg_hba_file_rules WHERE error IS NOT NULL ORDER BY line_number
+SELECT coalesce(to_jsonb(r) ->> 'file_name', 'pg_hba.conf') AS file, coalesce(line_number, 0) AS line, error
+  FROM pg_hba_file_rules r WHERE error IS NOT NULL ORDER BY 1, 2
 """
 #: What is the session's and the moment's, and no setting of the server.
 _VOLATILE = frozenset(
@@ -213,7 +214,7 @@ def collect_configuration(session: Session, _server: Server, _settings: Settings
 def collect_files(session: Session, server: Server, _settings: Settings) -> Files:
     try:
         lines = tuple(Line(**row) for row in session.rows(_FILES))
-        rules = tuple(f"pg_hba.conf, line {row['line']}: {row['error']}" for row in session.rows(_RULES))
+        rules = tuple(f"{row['file']}, line {row['line']}: {row['error']}" for row in session.rows(_RULES))
     except QueryError as error:
         if not error.is_denied:
             raise

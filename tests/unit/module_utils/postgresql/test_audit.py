@@ -22,7 +22,7 @@ V6 = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
 
 
 def rule(kind: str, method: str, address: str = "", netmask: str = "", options: tuple[str, ...] = ()) -> Rule:
-    return Rule(7, kind, ("all",), ("all",), address, netmask, method, options)
+    return Rule("pg_hba.conf", 7, kind, ("all",), ("all",), address, netmask, method, options)
 
 
 def test_superusers_are_those_that_are_and_those_that_can_become_one() -> None:
@@ -83,8 +83,8 @@ def test_the_worst_rule_decides_and_comes_first() -> None:
 
     assert finding.status == "critical"
     assert finding.evidence == (
-        "line 7: host trust for all in all from 10.0.0.0/255.0.0.0",
-        "line 7: local trust for all in all",
+        "pg_hba.conf, line 7: host trust for all in all from 10.0.0.0/255.0.0.0",
+        "pg_hba.conf, line 7: local trust for all in all",
     )
     assert "2 of 3 rules" in finding.summary
 
