@@ -48,7 +48,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relfilenode::bigint
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
 """
 _PROGRESS = """
-SELECT phase, heap_blks_total AS pages, heap_blks_scanned AS scanned FROM pg_stat_progress_vacuum WHERE pid = ANY(%s)
+SELECT phase, heap_blks_total AS pages, heap_blks_scanned AS scanned FROM pg_stat_progress_vacuum WHERE pid = %s
 """
 _LOCK_NOT_AVAILABLE = "55P03"
 _GONE = ("42P01", "3F000")
@@ -192,6 +192,7 @@ class Doer:
     session: Session | None = None
     notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
+    seen: str = ""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, step: Step) -> Effect:
@@ -219,22 +220,20 @@ class Doer:
     def close(self) -> None:
         self._drop()
 
-    def progress(self, session: Session) -> str:
-        """How far the work of this worker is, as another session sees it; empty where that is not told."""
-        own = self.session
-        if own is None or not self.at_work:
-            return ""
-        rows = session.rows(_PROGRESS, ([own.connection.info.backend_pid],))
-        return "".join(
-            f"{row['phase']}, {100 * row['scanned'] // max(1, row['pages'])} % of {row['pages']} pages scanned"
-            for row in rows
-            if row["pages"] is not None
-        )
+    def follow(self, session: Session) -> None:
+        """See through another session how far the work is, for what is said of it should it have to be stopped."""
+        with self.guard:
+            pid = self.session.connection.info.backend_pid if self.session is not None and self.at_work else 0
+        for row in session.rows(_PROGRESS, (pid,)) if pid else ():
+            if row["pages"] is not None:
+                share = 100 * row["scanned"] // max(1, row["pages"])
+                self.seen = f"; it was at: {row['phase']}, {share} % of {row['pages']} pages scanned"
 
     def _do(self, job: Job) -> Effect:
         session = self._in(job.database)
         before = count(session, job.table.oid)
         self._still_needed(job, before)
+        self.seen = ""
         started = self.budget.clock.monotonic()
         self._carry_out(session, job, before, started=started)
         after = count(session, job.table.oid)
@@ -310,12 +309,12 @@ class Doer:
             return NotNeeded("it is there no more")
         if error.is_late:
             if self.budget.stopped:
-                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.stopped}")
+                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.stopped}{self.seen}")
             if self.budget.left() <= 0:
-                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.spent()}")
+                return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.spent()}{self.seen}")
             return MaintenanceError(
                 f"stopped after {duration(seconds)}: table_timeout is {duration(self.manner.table_timeout)}, or "
-                "somebody cancelled it"
+                f"somebody cancelled it{self.seen}"
             )
         return error
 

@@ -240,12 +240,18 @@ class Work:
         return [outcomes[number] for number in sorted(outcomes)]
 
     def _look(self) -> None:
-        """Measure what the work costs. What cannot be measured now was seen at the start and is looked at again."""
+        """Measure what the work costs; nothing goes on unwatched."""
+        lag = (0.0, "")
         try:
             with self.horizon.guard:
-                lag = standby_lag(self.session, self.server) if self.allowance.lag else (0.0, "")
-        except (Absent, QueryError, ConnectError):
-            lag = (0.0, "")
+                if self.allowance.lag:
+                    lag = standby_lag(self.session, self.server)
+                for doer in self.doers:
+                    doer.follow(self.session)
+        except ConnectError:
+            self.budget.stop("the server went away from who watched the work")
+        except (Absent, QueryError) as error:
+            self.budget.stop(f"what the work costs could not be seen any more: {error.message}")
         self.budget.feed(lag=lag, pressure=read_pressure(self.login))
 
     def _cancel(self) -> None:
