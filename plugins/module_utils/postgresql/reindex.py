@@ -20,6 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.bloat import collect_index_bloat
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.bloat_estimate import Relation
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
@@ -71,12 +72,13 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Survey:
-    """One database as it was found; ``trouble`` says why it could not be looked at."""
+    """One database as found; ``trouble`` says why it was not looked at, ``unknown`` have no estimate of bloat."""
 
     database: str
     situation: Situation | None = None
     trouble: MaintenanceError | None = None
     allowed: bool = True
+    unknown: tuple[Relation, ...] = ()
 
 
 def reindex(context: Context) -> Result:
@@ -126,6 +128,7 @@ def _reindex(context: Context, wanted: Wanted, server: Server, disk: Disk, sessi
     )
     execution = None if context.check_mode else execute(plan, doer, deadline=doer.deadline)
     findings = [_finding(server.place, survey, decisions, execution) for survey in surveys]
+    findings += [_unknown(server.place, survey) for survey in surveys if survey.unknown]
     memory = None
     if doer.sizes:
         sizes = {
@@ -175,22 +178,25 @@ def _survey(
     try:
         session = sessions.of(database.name)
         indexes = indexes_of(session)
-        swollen = _swollen(session, server, wanted) if "bloated" in wanted.needs else {}
+        swollen, unknown = _swollen(session, server, wanted) if "bloated" in wanted.needs else ({}, ())
     except MaintenanceError as error:
         return Survey(database.name, trouble=error)
     situation = Situation(
         database=database.name, indexes=indexes, user=server.user, swollen=swollen, rebuilt=rebuilt, disk=disk
     )
-    return Survey(database.name, situation=situation)
+    return Survey(database.name, situation=situation, unknown=unknown)
 
 
-def _swollen(session: Session, server: Server, wanted: Wanted) -> dict[int, int]:
-    """Bytes of air by index, estimated, and for the worst measured where the extension pgstattuple is there."""
+def _swollen(session: Session, server: Server, wanted: Wanted) -> tuple[dict[int, int], tuple[Relation, ...]]:
+    """Bytes of air by index, estimated, and for the worst measured where the extension pgstattuple is there.
+
+    With them the indexes of which it cannot be told, for want of statistics or of the right to see them.
+    """
     settings = Settings(
         bloat_floor=wanted.bloat_bytes, bloat_tables=wanted.maximum_indexes, bloat_size=wanted.maximum_size
     )
     found = collect_index_bloat(session, server, settings)
-    return {bloat.relation.oid: bloat.wasted for bloat in found.bloats}
+    return {bloat.relation.oid: bloat.wasted for bloat in found.bloats}, (*found.hidden, *found.unknown)
 
 
 def _remembered(memory: Mapping[str, Any], place: str) -> dict[str, dict[str, int]]:
@@ -233,6 +239,16 @@ def _finding(place: str, survey: Survey, decisions: Sequence[Decision], executio
     status = "ok" if all(outcome == "done" for outcome, _words in outcomes) else "warning"
     return CATALOGUE.stated(
         CHECK, item, status, f"{', '.join(words)}; {looked_at}", evidence=[said for _outcome, said in outcomes]
+    )
+
+
+def _unknown(place: str, survey: Survey) -> Finding:
+    amount = counted(len(survey.unknown), "large b-tree index", "large b-tree indexes")
+    return CATALOGUE.skipped(
+        CHECK,
+        clean(f"{place}/{survey.database} (bloat)"),
+        f"of {amount} the bloat is not known: no statistics, or none that this login may see",
+        remedy="ANALYZE their tables; SELECT on them, or the extension pgstattuple with pg_stat_scan_tables, shows it.",
     )
 
 

@@ -267,6 +267,14 @@ def test_pg_maintain_is_enough_to_rebuild_where_the_server_has_it(database: Data
         database.execute("DROP OWNED BY keeper", "DROP ROLE keeper")
 
 
+def test_bloat_that_cannot_be_told_is_not_called_none(database: Database) -> None:
+    bloat(database)
+    none, hidden = repair(database, user="nobody_special")["findings"]
+    assert (none["status"], hidden["status"]) == ("ok", "skipped")
+    assert hidden["item"].endswith(" (bloat)")
+    assert "of 1 large b-tree index the bloat is not known" in hidden["summary"]
+
+
 def test_a_database_that_lets_the_login_not_in_says_which_grant_would(database: Database) -> None:
     name = database.name.replace('"', '""')
     database.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
