@@ -302,15 +302,24 @@ def _listed(label: str) -> list[str]:
 
 
 def _remove(containers: Sequence[str]) -> None:
-    if containers:
-        _docker("rm", "--force", "--volumes", *containers)
+    """Remove containers; one that another process is removing at the same moment is as good as gone."""
+    if not containers:
+        return
+    done = _run_docker("rm", "--force", "--volumes", *containers)
+    gone = ("already in progress", "No such container")
+    if any(line and not any(words in line for words in gone) for line in done.stderr.splitlines()):
+        raise ContainerError(f"docker rm ended with {done.returncode}: {done.stderr.strip()}")
 
 
 def _docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = _run_docker(*arguments)
     if done.returncode != 0:
         raise ContainerError(f"docker {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+def _run_docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
 
 
 def main(arguments: Sequence[str]) -> int:
