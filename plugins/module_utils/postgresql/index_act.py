@@ -27,6 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.i
     indexes_of,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_plan import Wanted, is_equal
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_watch import watched
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import (
     Limits,
     in_the_way,
@@ -35,6 +36,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.o
     work,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 
 #: Seconds to wait for a lock that makes everybody else wait behind it.
 SHORT_LOCK = 2.0
@@ -122,7 +124,8 @@ class Doer:
         stressed = too_much(self.session, self.server, lag=self.lag, pressure=self.pressure)
         if stressed:
             raise NotNeeded(stressed)
-        return self._reindex() if step.action == "reindex" else self._create()
+        with watched(self.session, self.server, Allowance(lag=self.lag, pressure=self.pressure)):
+            return self._reindex() if step.action == "reindex" else self._create()
 
     def _named(self, schema: str, name: str) -> Index | None:
         found = indexes_of(self.session, table=self.table.oid)

@@ -25,6 +25,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_watch import watched
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import (
     Limits,
     in_the_way,
@@ -38,6 +39,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.r
     lacks_disk,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 
 #: Share of its size by which a swollen index has to shrink for the rebuild to have been worth it.
 _WORTH = 0.05
@@ -120,7 +122,8 @@ class Doer:
         if lacking:
             raise NotNeeded(lacking)
         statement = worded("REINDEX INDEX CONCURRENTLY {}", index.schema, index.name)
-        work(session, statement, table=index.table_oid, limits=self._limits())
+        with watched(session, self.server, Allowance(lag=self.lag, pressure=self.pressure)):
+            work(session, statement, table=index.table_oid, limits=self._limits())
         now = _find(session, index)
         if now is None or not now.valid:
             raise Unachieved(f"After the rebuild {index.label} is {'not valid' if now else 'not there'}.")

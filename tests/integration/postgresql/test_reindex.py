@@ -9,11 +9,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import index_watch, reindex_act
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex import ARGUMENTS, reindex
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 from ansible_collections.fleetcare.maintenance.tests.images.controller import Controller
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import PASSWORD, Database
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_indexes import building, fill
@@ -220,6 +223,23 @@ def test_a_server_that_restarts_in_between_is_cleaned_up_when_it_is_back(databas
 
     assert "was lost" in result["failures"][0]["error"]
     assert "Left behind" not in result["failures"][0]["error"]
+    assert invalid(database) == []
+
+
+def test_a_rebuild_that_strains_the_disks_for_too_long_is_stopped(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bloat(database)
+    holder = database.connect()
+    holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    holder.execute("SELECT 1")
+    monkeypatch.setattr(index_watch, "read_pressure", lambda _login: 99.0)
+    monkeypatch.setattr(reindex_act, "Allowance", partial(Allowance, patience=0.0))
+    result = repair(database)
+
+    (failure,) = result["failures"]
+    assert failure["error"].startswith("Stopped: for 99 % of the last minute all waited for the disks")
+    assert "canceling statement" in failure["error"]
     assert invalid(database) == []
 
 
