@@ -128,13 +128,16 @@ options:
     type: int
     default: 268435456
   standby_lag_bytes:
-    description: While a standby is further behind than so many bytes, nothing more is built. V(0) turns this off.
+    description:
+      - While a standby is further behind than so many bytes, nothing more is built, and after a minute of it what is
+        being built is stopped. V(0) turns this off.
     type: int
     default: 1073741824
   io_pressure_percent:
     description:
       - While all work of the server's host waited for its disks for more than this share of the last minute, nothing
-        more is built. V(0) turns this off. It is known only where the server is on this host.
+        more is built, and after another minute of it what is being built is stopped. V(0) turns this off. It is known
+        only where the server is on this host.
     type: float
     default: 50.0
 notes:
