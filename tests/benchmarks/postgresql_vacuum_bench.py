@@ -132,7 +132,7 @@ def compare(bench: Bench, *, rounds: int) -> list[dict[str, Any]]:
         "vacuumdb --analyze --jobs 2 of the 20 tables": lambda: bench.vacuumdb(*twenty),
     }
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-    for _ in range(rounds):
+    for _number in range(rounds):
         for name, work in sides.items():
             seen[name].append(bench.measured(work))
     rows = []

@@ -125,10 +125,9 @@ class Counter:
     @property
     def first_and_end(self) -> tuple[int, int]:
         """The first number that it can give, and the last one that it and the column can take."""
-        width = 2 ** (self.bits - 1) if self.bits else None
         if self.step > 0:
-            return self.least, self.most if width is None else min(self.most, width - 1)
-        return self.most, self.least if width is None else max(self.least, -width)
+            return self.least, min(self.most, 2 ** (self.bits - 1) - 1) if self.bits else self.most
+        return self.most, max(self.least, -(2 ** (self.bits - 1))) if self.bits else self.least
 
     @property
     def ends(self) -> bool:

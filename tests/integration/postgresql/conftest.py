@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +94,7 @@ class Database:
         self,
         work: Work = check,
         *,
-        arguments: Any = ARGUMENTS,
+        arguments: Mapping[str, Any] | None = None,
         catalogue: Any = CATALOGUE,
         name: str = "postgresql_check",
         repair: bool = False,
@@ -104,14 +104,15 @@ class Database:
         **params: Any,
     ) -> dict[str, Any]:
         """Run a module's function as the runner does, against this database alone; the result as Ansible gets it."""
-        defaults = {option: _default(spec) for option, spec in {**COMMON_ARGUMENTS, **arguments}.items()}
+        options = ARGUMENTS if arguments is None else arguments
+        defaults = {option: _default(spec) for option, spec in {**COMMON_ARGUMENTS, **options}.items()}
         others = [row["datname"] for row in self.rows("SELECT datname FROM pg_database WHERE datname <> %s", self.name)]
         given = {
             **defaults,
             "checks": [],
             "deadline": None,
             "state_dir": str(self.state_dir),
-            **({"databases_exclude": others} if "databases_exclude" in arguments else {}),
+            **({"databases_exclude": others} if "databases_exclude" in options else {}),
             **self.cluster.login(user=user),
             **params,
         }

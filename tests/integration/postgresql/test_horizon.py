@@ -31,7 +31,7 @@ from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conf
 def burn(database: Database, amount: int) -> None:
     """Use up transaction ids."""
     with database.cluster.connect(database.name) as session:
-        for _ in range(amount):
+        for _number in range(amount):
             session.execute("SELECT pg_current_xact_id()")
 
 
@@ -150,7 +150,7 @@ def test_ages_come_from_the_databases_and_name_their_oldest_tables(database: Dat
     assert freeze["value"] == pytest.approx(share / 200_000_000, abs=0.001)
     assert len([line for line in freeze["evidence"] if line.startswith(("table ", "TOAST of "))]) == 10
     assert findings["postgresql.wraparound", item]["value"] == pytest.approx(share / 2**31, abs=0.0001)
-    multixacts = [finding for (check, _), finding in findings.items() if "multixact" in check]
+    multixacts = [finding for (check, _item), finding in findings.items() if "multixact" in check]
     assert [finding["status"] for finding in multixacts] == ["ok"]
 
 

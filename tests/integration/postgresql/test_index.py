@@ -119,7 +119,7 @@ def test_a_name_with_another_definition_is_left_alone(database: Database) -> Non
 )
 def test_every_kind_of_definition_is_made_once_and_found_again(database: Database, definition: dict[str, Any]) -> None:
     fill(database)
-    first, second = (keep(database, table="User", name="mine", **definition) for _ in range(2))
+    first, second = (keep(database, table="User", name="mine", **definition) for _number in range(2))
     assert (first["changed"], second["changed"], second["status"]) == (True, False, "ok"), (first, second)
     gone = keep(database, table="User", name=None, state="absent", **definition)
     assert (gone["changed"], gone["applied"][0]["action"]) == (True, "drop")

@@ -142,4 +142,4 @@ def test_without_the_extension_or_the_right_it_is_skipped_with_what_would_help(d
     granted = database.finding("amcheck", user="watcher")
 
     assert (missing["status"], refused["status"], granted["status"]) == ("skipped", "skipped", "ok")
-    assert missing["remedy"] == f"CREATE EXTENSION amcheck in database {database.name}"
+    assert missing["remedy"] == f"In database {database.name}: CREATE EXTENSION amcheck"

@@ -84,7 +84,7 @@ def test_one_more_number_is_what_the_server_gives_where_we_say_so(database: Data
     told = by_item(database)["public.ending"]
 
     assert "2 left" in told["summary"]
-    numbers = [database.value("SELECT nextval('ending')") for _ in range(2)]
+    numbers = [database.value("SELECT nextval('ending')") for _number in range(2)]
     assert numbers == [92, 99]
     assert "0 left" in by_item(database)["public.ending"]["summary"]
 

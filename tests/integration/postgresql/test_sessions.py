@@ -40,7 +40,7 @@ def test_a_server_that_answers_says_what_it_is(database: Database) -> None:
 
 def test_connections_are_those_of_clients_against_what_they_may_have(database: Database) -> None:
     before = database.finding("connections")
-    for _ in range(5):
+    for _number in range(5):
         database.connect()
     after = database.finding("connections")
     (clients,) = database.rows("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")

@@ -143,4 +143,4 @@ def test_without_the_extension_it_is_named() -> None:
     with pytest.raises(Absent) as caught:
         collect_amcheck(session, SERVER, Settings())
 
-    assert caught.value.remedy == "CREATE EXTENSION amcheck in database Shop"
+    assert caught.value.remedy == "In database Shop: CREATE EXTENSION amcheck"
