@@ -21,7 +21,7 @@ def test_databases_are_measured_together_and_each_for_itself(database: Database)
     (finding,) = result["findings"]
     assert finding["status"] == "ok"
     assert finding["value"] == pytest.approx(size, abs=200_000)
-    assert {metric["item"] for metric in result["metrics"]} == {item, item.split("/")[0]}
+    assert {metric["item"] for metric in result["metrics"]} == {item, item.partition("/")[0]}
     assert [(entry["item"], entry["status"]) for entry in strict] == [
         (f"{database.cluster.host.address}:5432", "ok"),
         (item, "warning"),

@@ -149,8 +149,8 @@ def test_equality_goes_both_ways(indexes: list[Index]) -> None:
     for one in indexes:
         assert is_equal(one, replace(one, oid=99, name="other", valid=False))
     for one, other in itertools.combinations(indexes, 2):
-        there, back = ((one, other), (other, one))
-        assert is_equal(*there) is is_equal(*back)
+        pair = (one, other)
+        assert is_equal(*pair) is is_equal(*reversed(pair))
 
 
 def test_a_definition_becomes_one_statement_with_every_name_quoted() -> None:
