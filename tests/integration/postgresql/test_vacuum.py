@@ -49,6 +49,13 @@ def tables_of(database: Database) -> dict[str, Table]:
         return {table.label: table for table in collect_tables(session, look(session), Settings())}
 
 
+@pytest.fixture(autouse=True)
+def tidy_shared_catalogs(database: Database) -> None:
+    """What all databases share shows in this one too, with what every other test has left in it."""
+    shared = database.rows("SELECT oid::regclass::text AS name FROM pg_class WHERE relisshared AND relkind = 'r'")
+    database.execute(f"VACUUM (ANALYZE) {', '.join(row['name'] for row in shared)}")
+
+
 def fill(database: Database, name: str = "public.orders", rows: int = ROWS) -> None:
     """A table with rows and without any need: vacuumed and analyzed."""
     database.execute(
