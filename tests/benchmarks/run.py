@@ -111,6 +111,8 @@ def write_page() -> None:
             continue
         measured = json.loads(path.read_text())
         begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        if begin not in page:
+            page = f"{page.rstrip()}\n\n## {name}\n\n{begin}\n{end}\n"
         head, tail = page.split(begin, 1)[0], page.split(end, 1)[1]
         note = f"Measured {measured['when']} on {measured['machine']}."
         page = f"{head}{begin}\n\n{table(measured['rows'])}\n\n{note}\n\n{end}{tail}"
