@@ -166,7 +166,11 @@ STAGES: dict[str, Stage] = {
         )
     ),
     "contract": Stage(steps=(_pytest("contract", "tests/contract"),)),
-    "integration": Stage(needs=("containers",), steps=(_pytest("integration", "tests/integration"),)),
+    "integration": Stage(
+        needs=("containers",),
+        steps=(_pytest("integration", "tests/integration", "--ignore=tests/integration/postgresql"),),
+    ),
+    "postgresql": Stage(needs=("containers",), steps=(_pytest("postgresql", "tests/integration/postgresql"),)),
     "faults": Stage(needs=("containers",), steps=(_pytest("faults", "tests/faults"),)),
     "molecule": Stage(
         needs=("containers",),
