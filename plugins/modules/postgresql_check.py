@@ -116,9 +116,9 @@ options:
     type: float
     default: 30.0
   index_floor:
-    description: Indexes smaller than this, in bytes, are not worth a word when nobody uses them.
-    type: int
-    default: 10485760
+    description: Indexes smaller than this are not worth a word when nobody uses them.
+    type: bytes
+    default: 10M
 """
 
 EXAMPLES = r"""

@@ -53,6 +53,13 @@ def wrong_type(spec: Spec, params: Mapping[str, Any]) -> OptionError | None:
     return None
 
 
+def require_between(value: float, least: float, most: float, *, option: str, expected: str) -> None:
+    """Raises OptionError for a figure below ``least`` or above ``most``, and for one that is no number at all."""
+    # A comparison that is written this way round refuses nan too.
+    if not least <= value <= most:
+        raise OptionError(option, value, expected)
+
+
 def _require(spec: Spec, params: Mapping[str, Any], *, prefix: str) -> None:
     for name, option in spec.items():
         if params.get(name) is not None:

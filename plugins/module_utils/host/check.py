@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.collect import collect
@@ -74,14 +74,21 @@ def check(context: Context) -> Result:
     return Result(findings=findings, metrics=metrics, memory=remember(snapshot, context.memory))
 
 
+#: Least and largest value of every figure, and what it should be in words.
+_LIMITS: Mapping[str, tuple[float, float, str]] = {
+    "sample_seconds": (0.1, 60.0, "seconds from 0.1 to 60"),
+    "mounts_timeout": (0.1, 300.0, "seconds from 0.1 to 300"),
+    "magic": (0.01, 1.0, "a factor above 0 (at least 0.01) and up to 1"),
+    "reference_size": (1024**2, 2**60, "a size of at least 1M"),
+    "free_enough": (0, 2**60, "a size such as 100G, or 0"),
+    "free_floor": (0, 2**60, "a size such as 256M, or 0"),
+}
+
+
 def read_settings(params: Mapping[str, Any]) -> Settings:
     """The module's own options, each refused in one sentence where it makes no sense. Raises OptionError."""
-    _between(params, "sample_seconds", 0.1, 60.0, "seconds from 0.1 to 60")
-    _between(params, "mounts_timeout", 0.1, 300.0, "seconds from 0.1 to 300")
-    _between(params, "magic", 0.01, 1.0, "a factor above 0 (at least 0.01) and up to 1")
-    _between(params, "reference_size", 1024**2, 2**60, "a size of at least 1M")
-    _between(params, "free_enough", 0, 2**60, "a size such as 100G, or 0")
-    _between(params, "free_floor", 0, 2**60, "a size such as 256M, or 0")
+    for option, (least, most, expected) in _LIMITS.items():
+        require_between(params[option], least, most, option=option, expected=expected)
     return Settings(
         sample_seconds=params["sample_seconds"],
         mounts_exclude=tuple(params["mounts_exclude"]),
@@ -94,9 +101,3 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         units_exclude=tuple(params["units_exclude"]),
         needrestart=params["needrestart"],
     )
-
-
-def _between(params: Mapping[str, Any], option: str, least: float, most: float, expected: str) -> None:
-    # A comparison that is written this way round refuses nan too.
-    if not least <= params[option] <= most:
-        raise OptionError(option, params[option], expected)

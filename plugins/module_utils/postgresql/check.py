@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
@@ -40,7 +41,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "statistics_days": {"type": "float", "default": 30.0},
-    "index_floor": {"type": "int", "default": 10485760},
+    "index_floor": {"type": "bytes", "default": "10M"},
     "amcheck_size": {"type": "bytes", "default": "256M"},
     "statements_top": {"type": "int", "default": 20},
     "bloat_floor": {"type": "bytes", "default": "150M"},
@@ -48,6 +49,18 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "bloat_size": {"type": "bytes", "default": "2G"},
     "bloat_seconds": {"type": "float", "default": 20.0},
     "growth_floor": {"type": "bytes", "default": "100M"},
+}
+#: Least and largest value of every figure, and what it should be in words.
+_LIMITS: Mapping[str, tuple[float, float, str]] = {
+    "statistics_days": (0, 3650, "days from 0 to 3650"),
+    "index_floor": (0, 2**60, "a size such as 10M, or 0"),
+    "amcheck_size": (0, 2**60, "a size such as 256M, or 0"),
+    "statements_top": (1, 1000, "a number of statements from 1 to 1000"),
+    "bloat_tables": (0, 1000, "a number from 0 to 1000"),
+    "bloat_floor": (0, 2**60, "a size such as 150M, or 0"),
+    "bloat_size": (0, 2**60, "a size such as 150M, or 0"),
+    "growth_floor": (0, 2**60, "a size such as 150M, or 0"),
+    "bloat_seconds": (0.1, 3600, "seconds from 0.1 to 3600"),
 }
 REACHABLE = "postgresql.reachable"
 
@@ -93,22 +106,8 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
     """The module's own options, each refused in one sentence where it makes no sense. Raises OptionError."""
     for option in ("queries_exclude", "applications_exclude"):
         _require_expressions(option, params[option])
-    # A comparison that is written this way round refuses nan too.
-    if not 0 <= params["statistics_days"] <= 3650:
-        raise OptionError("statistics_days", params["statistics_days"], "days from 0 to 3650")
-    if params["index_floor"] < 0:
-        raise OptionError("index_floor", params["index_floor"], "bytes, 0 or more")
-    if not 0 <= params["amcheck_size"] <= 2**60:
-        raise OptionError("amcheck_size", params["amcheck_size"], "a size such as 256M, or 0")
-    if not 1 <= params["statements_top"] <= 1000:
-        raise OptionError("statements_top", params["statements_top"], "a number of statements from 1 to 1000")
-    if not 0 <= params["bloat_tables"] <= 1000:
-        raise OptionError("bloat_tables", params["bloat_tables"], "a number from 0 to 1000")
-    for option in ("bloat_floor", "bloat_size", "growth_floor"):
-        if not 0 <= params[option] <= 2**60:
-            raise OptionError(option, params[option], "a size such as 150M, or 0")
-    if not 0.1 <= params["bloat_seconds"] <= 3600:
-        raise OptionError("bloat_seconds", params["bloat_seconds"], "seconds from 0.1 to 3600")
+    for option, (least, most, expected) in _LIMITS.items():
+        require_between(params[option], least, most, option=option, expected=expected)
     return Settings(
         databases_exclude=tuple(params["databases_exclude"]),
         queries_exclude=tuple(params["queries_exclude"]),

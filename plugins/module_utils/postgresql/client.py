@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import require
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
@@ -40,6 +41,12 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "peer_user": {"type": "str", "default": "postgres"},
     "connect_timeout": {"type": "int", "default": 10},
     "statement_timeout": {"type": "float", "default": 30.0},
+}
+#: Least and largest value of every figure, and what it should be in words.
+_LIMITS: Mapping[str, tuple[float, float, str]] = {
+    "login_port": (1, 65535, "a port from 1 to 65535"),
+    "connect_timeout": (1, 3600, "seconds from 1 to 3600"),
+    "statement_timeout": (0.1, 86400, "seconds from 0.1 to 86400"),
 }
 
 
@@ -112,13 +119,8 @@ def read_login(params: Mapping[str, Any]) -> Login:
     host, socket = params["login_host"] or None, params["login_unix_socket"] or None
     if host and socket:
         raise OptionError("login_unix_socket", socket, "left out where login_host is given: a connection takes one way")
-    if not 1 <= params["login_port"] <= 65535:
-        raise OptionError("login_port", params["login_port"], "a port from 1 to 65535")
-    if not 1 <= params["connect_timeout"] <= 3600:
-        raise OptionError("connect_timeout", params["connect_timeout"], "seconds from 1 to 3600")
-    # A comparison that is written this way round refuses nan too.
-    if not 0.1 <= params["statement_timeout"] <= 86400:
-        raise OptionError("statement_timeout", params["statement_timeout"], "seconds from 0.1 to 86400")
+    for option, (least, most, expected) in _LIMITS.items():
+        require_between(params[option], least, most, option=option, expected=expected)
     for option in ("ca_cert", "ssl_cert", "ssl_key"):
         path = params[option]
         if path and not os.access(path, os.R_OK):

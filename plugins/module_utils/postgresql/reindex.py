@@ -12,8 +12,9 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Deadline
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, execute, kept
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
@@ -327,6 +328,5 @@ def require_within(params: Mapping[str, Any], limits: Mapping[str, tuple[float, 
     """Raises OptionError for a number outside its limits; one that is not given is none."""
     for option, (least, most, unit) in limits.items():
         value = params[option]
-        # A comparison that is written this way round refuses nan too.
-        if value is not None and not least <= value <= most:
-            raise OptionError(option, value, f"from {least:g} to {most:g} {unit}")
+        if value is not None:
+            require_between(value, least, most, option=option, expected=f"from {least:g} to {most:g} {unit}")

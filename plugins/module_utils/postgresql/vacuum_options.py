@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
@@ -82,9 +83,8 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
     """Raises OptionError."""
     for option, (least, most, unit) in _RANGES.items():
         value = params[option]
-        # Written this way round it refuses nan too.
-        if value is not None and not least <= value <= most:
-            raise OptionError(option, value, f"{unit} from {least:g} to {most:g}")
+        if value is not None:
+            require_between(value, least, most, option=option, expected=f"{unit} from {least:g} to {most:g}")
     ring = params["buffer_usage_limit"] or ""
     if ring and not _SIZE.fullmatch(ring):
         raise OptionError("buffer_usage_limit", ring, "a size such as 2MB, or 0 for no limit")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import Listener
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.processes import Process
@@ -176,8 +177,7 @@ def _distinct(wanted: Iterable[ProcessWanted]) -> tuple[ProcessWanted, ...]:
 def _port(raw: Mapping[str, Any], *, option: str) -> PortWanted:
     port, address = raw["port"], raw.get("address") or ""
     state, process = raw.get("state") or "listening", raw.get("process") or ""
-    if not 1 <= port <= 65535:
-        raise OptionError(f"{option}.port", port, "a port from 1 to 65535")
+    require_between(port, 1, 65535, option=f"{option}.port", expected="a port from 1 to 65535")
     if state == "closed" and (address or process):
         raise OptionError(option, dict(raw), "without address and process where state is closed")
     if address not in ("", "loopback", "any"):

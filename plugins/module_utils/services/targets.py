@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.expect import ProcessWanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.probes import (
@@ -107,8 +108,7 @@ def _target(
 
 def _within(value: float, limits: tuple[float, float, str], *, option: str) -> None:
     low, high, what = limits
-    if not low <= value <= high:
-        raise OptionError(option, value, f"a number of {what} from {low:g} to {high:g}")
+    require_between(value, low, high, option=option, expected=f"a number of {what} from {low:g} to {high:g}")
 
 
 def _sorted(targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -178,8 +178,7 @@ def _statuses(raw: Sequence[object], *, option: str) -> tuple[tuple[int, int], .
 
 def _port(raw: Mapping[str, Any], *, option: str) -> PortProbe:
     port, host = raw["port"], raw.get("host") or "127.0.0.1"
-    if not 1 <= port <= 65535:
-        raise OptionError(f"{option}.port", port, "a port from 1 to 65535")
+    require_between(port, 1, 65535, option=f"{option}.port", expected="a port from 1 to 65535")
     if not _HOST.fullmatch(host):
         raise OptionError(f"{option}.host", host, "a host name or an IP address")
     return PortProbe(host, port)

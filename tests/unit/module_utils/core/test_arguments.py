@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import wrong_type
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import (
+    require_between,
+    wrong_type,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 
 SPEC = {
     "flag": {"type": "bool"},
@@ -82,3 +88,16 @@ def test_what_is_let_through_ansible_takes_or_tells_without_a_traceback(option, 
     if wrong_type(SPEC, {option: value}) is None:
         for message in ArgumentSpecValidator(SPEC).validate({option: value}).error_messages:
             assert message.startswith(("rooms.", "login."))
+
+
+@pytest.mark.parametrize("value", [1, 1.5, 2])
+def test_a_figure_within_its_limits_passes(value):
+    require_between(value, 1, 2, option="share", expected="a share from 1 to 2")
+
+
+@pytest.mark.parametrize("value", [0.999, 2.001, -math.inf, math.inf, math.nan])
+def test_a_figure_beyond_its_limits_is_told_with_its_option_and_what_would_be_right(value):
+    with pytest.raises(OptionError) as caught:
+        require_between(value, 1, 2, option="rooms[0].share", expected="a share from 1 to 2")
+    assert "rooms[0].share" in str(caught.value)
+    assert "a share from 1 to 2" in str(caught.value)

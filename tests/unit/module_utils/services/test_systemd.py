@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services import systemd
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import (
     SystemdError,
+    job_seconds,
     parse_show,
     span_seconds,
     unit_name,
     unit_pattern,
 )
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.services.conftest import shown
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RELEASES = ("debian12", "debian13")
@@ -142,3 +145,11 @@ def test_a_refused_restart_is_an_error_with_its_words(called):
 def test_hostile_log_lines_come_out_harmless(called):
     called.stdout = "\x1b]0;pwned\x07now password=hunter2\n\n<script>alert(1)</script>\n"
     assert systemd.journal_lines("a.service", lines=3) == ["now password=***", "<script>alert(1)</script>"]
+
+
+def test_systemd_has_the_time_that_the_unit_allows():
+    unit = shown("app.service")
+    assert job_seconds(unit) == 120.0
+    assert job_seconds(replace(unit, start_seconds=None)) == 120.0
+    assert job_seconds(replace(unit, start_seconds=math.inf)) == 930.0
+    assert job_seconds(replace(unit, start_seconds=math.inf, stop_seconds=math.inf)) == 1810.0
