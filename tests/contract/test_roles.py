@@ -51,12 +51,14 @@ def specs(role: str) -> dict[str, Any]:
 
 
 def tasks(role: str, entry: str) -> list[dict[str, Any]]:
-    """All tasks of an entry point, with those of the files that it takes in."""
+    """All tasks of an entry point, with those of the files that it takes in, each with the variables handed to it."""
     found = []
     for task in tree.flat_tasks(tree.document(f"roles/{role}/tasks/{entry}.yml") or []):
         taken = task.get("ansible.builtin.import_tasks") or task.get("ansible.builtin.include_tasks")
         name = taken.get("file") if isinstance(taken, dict) else taken
-        found.extend(tasks(role, name.removesuffix(".yml")) if name else [task])
+        inner = tasks(role, name.removesuffix(".yml")) if name else [task]
+        handed = task.get("vars") or {}
+        found.extend({**one, "vars": {**handed, **(one.get("vars") or {})}} if handed else one for one in inner)
     return found
 
 
@@ -65,12 +67,14 @@ def used(role: str, entry: str) -> set[str]:
     mine = re.compile(rf"\b{role}_[a-z0-9_]+\b")
     todo = {name for task in tasks(role, entry) for name in mine.findall(json.dumps(task, default=str))}
     registered = {task["register"] for task in tasks(role, entry) if "register" in task}
+    handed_on = {name for task in tasks(role, entry) for name in task.get("vars") or {}}
     seen: set[str] = set()
     while todo:
         name = todo.pop()
         seen.add(name)
         todo |= set(mine.findall(json.dumps(defaults(role).get(name), default=str))) - seen
-    return {name for name in seen if name not in registered and name.split(".")[0] not in tree.modules()}
+    own = registered | handed_on
+    return {name for name in seen if name not in own and name.split(".")[0] not in tree.modules()}
 
 
 def is_template(value: object) -> bool:
