@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packets that the kernel logged for a rule of the firewall.
 
-The prefix is the rule's (``iptables --log-prefix``, nft's ``log prefix``, ufw's ``[UFW BLOCK] ``), the rest is the kernel's:
-``dump_ipv4_packet`` and ``dump_ipv6_packet`` in net/netfilter/nf_log_syslog.c.
+The prefix is the rule's (``iptables --log-prefix``, nft's ``log prefix``, ufw's ``[UFW BLOCK] ``), the rest is the
+kernel's: ``dump_ipv4_packet`` and ``dump_ipv6_packet`` in net/netfilter/nf_log_syslog.c.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The messages of what changes users and accounts on the host itself: PAM, sudo, su, login and the shadow tools.
 
-Formats: ``log_denial`` and ``new_logline`` of sudo (logging.c, eventlog.c), ``log_syslog`` of su (util-linux, su-common.c),
-``_pam_log`` calls of pam_unix, and the syslog calls of useradd, usermod, gpasswd and passwd (shadow).
+Formats: ``log_denial`` and ``new_logline`` of sudo (logging.c, eventlog.c), ``log_syslog`` of su (util-linux,
+su-common.c), ``_pam_log`` calls of pam_unix, and the syslog calls of useradd, usermod, gpasswd and passwd (shadow).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def parse_pam(message: str, *, program: str) -> Event | None:
 
 
 def parse_sudo(message: str) -> Event | None:
-    """A command that somebody ran, or was refused; of its words only the program is told, for the rest may be secret."""
+    """A command that somebody ran or was refused; of its words only the program is told, the rest may be secret."""
     match = _SUDO.match(message)
     if not match or "=" not in match[2]:
         return NOISE if message.startswith(("pam_", "error", "unable", "a password", "no ")) else None

@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes line after line and keeps what the questions need; its size does not grow with the log or with the attackers."""
+"""Takes line after line and keeps what the questions need, in a size that neither log nor attackers decide."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def ours(program: str) -> bool:
 
 
 def read(line: Line, message: str) -> Event | None:
-    """The event of a message; NOISE for a program that is not asked, None for a line that should be known and is not."""
+    """The event of a message; NOISE for a program that is not asked, None for one that should be known and is not."""
     if message.startswith(("pam_", "PAM ")):
         return local.parse_pam(message, program=line.program)
     reader = _READERS.get(line.program)

@@ -19,7 +19,7 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 @dataclass(frozen=True)
 class Settings:
-    """``span`` in seconds is within which failures count as one burst; ``networks_days`` how long a network is known."""
+    """``span`` is the seconds within which failures are one burst, ``networks_days`` how long a network is known."""
 
     span: float = 600.0
     networks_allowed: tuple[Network, ...] = ()

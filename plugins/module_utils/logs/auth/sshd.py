@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The messages of OpenSSH's server, read the way it writes them.
 
-Formats are those of openssh-portable: ``auth_log``, ``auth_maxtries_exceeded``, ``getpwnamallow`` and ``allowed_user`` in
-auth.c, ``sshpkt_fmt_connection_id`` and ``sshpkt_vfatal`` in packet.c, ``sshpam_query`` in auth-pam.c, ``drop_connection``
-in sshd.c, and the preamble that ``mm_answer_pwnamallow`` sets in monitor.c.
+Formats are those of openssh-portable: ``auth_log``, ``auth_maxtries_exceeded``, ``getpwnamallow`` and
+``allowed_user`` in auth.c, ``sshpkt_fmt_connection_id`` and ``sshpkt_vfatal`` in packet.c, ``sshpam_query`` in
+auth-pam.c, ``drop_connection`` in sshd.c, and the preamble that ``mm_answer_pwnamallow`` sets in monitor.c.
 
 A user's name is the client's to choose, up to 100 bytes, and spaces in it are written as they are: an attacker logs in
-as ``root from 192.0.2.1 port 22 ssh2``. So address and port are taken from the end of the line, where sshd puts its own.
-After the address of a login by key there is more, and the name inside a certificate is the client's to choose too: such a
-line is read only where it can be read in a single way.
+as ``root from 192.0.2.1 port 22 ssh2``. So address and port are taken from the end of the line, where sshd puts its
+own. After the address of a login by key there is more, and the name inside a certificate is the client's to choose
+too: such a line is read only where it can be read in a single way.
 """
 
 from __future__ import annotations
@@ -72,17 +72,18 @@ _HARMLESS = (
     "Accepted certificate ID ", "Accepted key ", "Address ", "Attempt to write login records", "Authorized to ",
     "Bad packet length", "Certificate ", "Changed root directory", "Close session:", "Closing connection to ",
     "Connection closed by ", "Connection from ", "Connection reset by ", "Corrupted MAC", "Could not load ",
-    "Disconnected from ", "Disconnecting ", "Environment: ", "Exiting on signal", "Forced command",
-    "Found matching ", "Missing privilege separation", "Nasty PTR record", "PAM service(", "PAM: ", "Partial ", "Postponed ",
+    "Disconnected from ", "Disconnecting ", "Environment: ", "Exiting on signal", "Forced command", "Found matching ",
+    "Missing privilege separation", "Nasty PTR record", "PAM service(", "PAM: ", "Partial ", "Postponed ",
     "Read error from remote host", "Received SIGHUP", "Received disconnect from ", "Received signal ",
     "Received window change", "Server listening on ", "Session process ", "Set /proc/self/oom_score_adj",
-    "Starting session: ", "Timeout before authentication for ", "Transferred: ", "User child is on pid ", "Write failed", "banner exchange:",
-    "beginning MaxStartups throttling", "channel ", "client_loop", "connect_to ", "exited MaxStartups throttling",
-    "kex_exchange_identification: ", "kex_protocol_error", "kex_input_", "mm_", "monitor_",
-    "lastlog_", "matched ", "message authentication code incorrect", "padding error", "reprocess config line",
-    "reverse mapping checking", "rexec line", "send_error: ", "session process ", "srclimit_", "ssh_dispatch_run_fatal: ",
-    "ssh_packet_", "subsystem request for ", "syslogin_", "Unable to negotiate ", "userauth_pubkey: ", "Maxstartups logging",
-    "PerSourcePenalties logging", "Kerberos", "refused local port forward", "refused streamlocal", "rcvd ", "sftp-server",
+    "Starting session: ", "Timeout before authentication for ", "Transferred: ", "User child is on pid ",
+    "Write failed", "banner exchange:", "beginning MaxStartups throttling", "channel ", "client_loop", "connect_to ",
+    "exited MaxStartups throttling", "kex_exchange_identification: ", "kex_protocol_error", "kex_input_", "mm_",
+    "monitor_", "lastlog_", "matched ", "message authentication code incorrect", "padding error",
+    "reprocess config line", "reverse mapping checking", "rexec line", "send_error: ", "session process ", "srclimit_",
+    "ssh_dispatch_run_fatal: ", "ssh_packet_", "subsystem request for ", "syslogin_", "Unable to negotiate ",
+    "userauth_pubkey: ", "Maxstartups logging", "PerSourcePenalties logging", "Kerberos", "refused local port forward",
+    "refused streamlocal", "rcvd ", "sftp-server",
 )  # fmt: skip
 
 

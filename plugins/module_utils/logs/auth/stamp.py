@@ -3,14 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lines of syslog files: the three ways in which daemons write time and sender.
 
-``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone), ``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...``
-(rsyslog's own) and ``<38>1 2026-11-25T09:51:24.5+00:00 host sshd 450 - - ...`` (RFC 5424).
+``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone),
+``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...`` (rsyslog's own) and
+``<38>1 2026-11-25T09:51:24.5+00:00 host sshd 450 - - ...`` (RFC 5424).
 """
 
 from __future__ import annotations
 
 import re
 import time
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -37,7 +39,7 @@ _AHEAD = 86400.0
 
 
 class Stamps:
-    """Reads lines of one host; ``now`` in Unix seconds decides which year is meant, ``local`` turns its time into one."""
+    """Reads lines of one host; ``now`` in Unix seconds decides which year is meant, ``local`` reads its own time."""
 
     def __init__(self, now: float, *, local: Callable[[tuple[int, ...]], float] | None = None) -> None:
         self._now = now
@@ -74,8 +76,9 @@ class Stamps:
         this_year = datetime.fromtimestamp(self._now + _AHEAD, timezone.utc).year
         # The newest year in which the day exists and is not ahead of us: 29 February may be seven years back.
         for year in range(this_year, this_year - 9, -1):
+            if day > monthrange(year, month)[1]:
+                continue
             try:
-                datetime(year, month, day)
                 when = self._local((year, month, day, hour, minute, second))
             except (ValueError, OverflowError):
                 continue
