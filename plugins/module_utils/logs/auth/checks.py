@@ -140,7 +140,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         id="logs.firewall_outgoing",
         title="Packets of the host itself that the firewall threw away",
-        meaning="Something on the host tries to reach what it should not: a rule is missing, or a program is not yours.",
+        meaning="Something on the host tries to reach what it should not: a missing rule, or a program not yours.",
         remedy="Find the program: 'ss -tnp' or 'journalctl _TRANSPORT=kernel'; add the rule, or follow "
         "docs/runbooks/under-attack.md.",
         source=_KERNEL,

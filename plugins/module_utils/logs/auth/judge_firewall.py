@@ -42,7 +42,7 @@ def judge_blocked(view: View) -> Iterator[Answer]:
 
 
 def listener_hits(view: View) -> dict[str, tuple[str, Blocked]]:
-    """Blocked ports behind which something listens beyond loopback: ``tcp/5432`` to who listens and what was blocked."""
+    """Blocked ports behind which something listens, loopback left out: ``tcp/5432`` to who listens and what came."""
     blocks = given(view.kernel)
     hits: dict[str, tuple[str, Blocked]] = {}
     for listener in view.listeners:

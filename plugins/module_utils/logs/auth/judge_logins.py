@@ -119,10 +119,8 @@ def judge_success(view: View) -> Iterator[Answer]:
         yield from view.measure("logs.auth_success_after_failures", item, suspect.failures, phrase, evidence=evidence)
     if not review.suspects:
         logins = sum(review.logins.values())
-        said = (
-            f"none of {counted(logins, 'login')} came after failures of its address" if logins else "nobody was let in"
-        )
-        yield view.state("logs.auth_success_after_failures", "logins", "ok", f"{said[0].upper()}{said[1:]}")
+        said = f"None of {counted(logins, 'login')} came after failures of its address" if logins else "No logins"
+        yield view.state("logs.auth_success_after_failures", "logins", "ok", said)
 
 
 def judge_new_networks(view: View) -> Iterator[Answer]:

@@ -66,7 +66,7 @@ def parse_sudo(message: str) -> Event | None:
     if not match or "=" not in match[2]:
         return NOISE if message.startswith(("pam_", "error", "unable", "a password", "no ")) else None
     user, reason, target, command = match[1], "", "", ""
-    rest = match[2]
+    rest, first = match[2], True
     while rest:
         part = _SUDO_PART.match(rest)
         if part and part[1] == "COMMAND":
@@ -74,10 +74,11 @@ def parse_sudo(message: str) -> Event | None:
             break
         head, _semicolon, rest = rest.partition(" ; ")
         named = _SUDO_PART.match(head)
-        if named is None:
+        if named is None and first:
             reason = head.strip()
-        elif named[1] == "USER":
+        elif named is not None and named[1] == "USER":
             target = named[2]
+        first = False
     if reason and not reason.startswith("(command continued)"):
         return Event(Kind.COMMAND_REFUSED, user=user, method="sudo", target=target, detail=f"{reason}: {command}")
     return Event(Kind.COMMAND, user=user, method="sudo", target=target or "root", detail=command)

@@ -128,17 +128,16 @@ class Review:
         """One line of a program that has to do with logins; all others are passed over."""
         message, times = unrepeated(line.message)
         event = senders.read(line, message)
-        if senders.ours(line.program):
-            self.lines += times
-            self._span(line.when)
-            if event is None:
-                self.unparsed.add(line.when, f"{line.program}: {message}", times)
-        if event is None or event.kind is Kind.NOISE:
-            return
         if senders.forged(line, event):
             self.forged.add(line.when, f"uid {line.uid} as {line.program}: {message}", times)
             return
-        self.happen(event, line, times)
+        if senders.ours(line.program):
+            self.lines += times
+            self._span(line.when)
+        if event is None:
+            self.unparsed.add(line.when, f"{line.program}: {message}", times)
+        elif event.kind is not Kind.NOISE:
+            self.happen(event, line, times)
 
     def happen(self, event: Event, line: Line, times: int = 1) -> None:
         """An event, ``times`` over."""

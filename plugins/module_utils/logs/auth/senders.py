@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import local, sshd
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import NOISE, Event, Kind, Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import NOISE, Event, Line
 
 _READERS: Mapping[str, Callable[[str], Event | None]] = {
     **dict.fromkeys(sshd.PROGRAMS, sshd.parse),
@@ -39,15 +39,20 @@ def read(line: Line, message: str) -> Event | None:
     return reader(message) if reader else NOISE
 
 
-def forged(line: Line, event: Event) -> bool:
-    """Whether a line of weight was sent by somebody who is not the program that it names.
+def forged(line: Line, event: Event | None) -> bool:
+    """Whether a line was sent by somebody who is not the program that it names.
 
     Only the journal can tell: what a syslog file holds may come from anybody who can run logger(1).
     """
-    if line.uid in (None, 0) or event.kind is Kind.NOISE or not ours(line.program):
+    if line.uid in (None, 0) or event is NOISE or not ours(line.program):
         return False
-    if line.program not in _SETUID:
+    if _stranger(line):
         return True
-    if line.comm and line.comm != line.program[:15] and not line.program.startswith(f"{line.comm}-"):
-        return True
-    return bool(line.exe) and (not line.exe.startswith(_SYSTEM) or line.exe.startswith(_LOCAL))
+    # The process that serves a session runs as its user; who was let in and who was not, root alone says.
+    return event is not None and line.program not in _SETUID
+
+
+def _stranger(line: Line) -> bool:
+    named = not line.comm or line.comm == line.program[:15] or line.program.startswith(f"{line.comm}-")
+    placed = not line.exe or (line.exe.startswith(_SYSTEM) and not line.exe.startswith(_LOCAL))
+    return not named or not placed
