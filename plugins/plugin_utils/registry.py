@@ -26,6 +26,7 @@ class Entry:
 
 
 MODULES: dict[str, Entry] = {
+    "auth_log_review": Entry("logs", "check"),
     "discover": Entry("controller", "control"),
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),
