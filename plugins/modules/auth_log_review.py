@@ -104,7 +104,7 @@ options:
     description: How many hours of the past the first run looks at.
     type: float
     default: 24
-  maximum_size:
+  max_bytes:
     description:
       - How many bytes of each file are read in one run at most. What is left is told, and read by the next run.
     type: bytes

@@ -36,6 +36,7 @@ def check(context: Context) -> Result:
         review=Review(wanted.settings, memory),
         blocks=Blocks(wanted.settings),
         catalogue=context.catalogue,
+        book=context.book,
         remembered=context.memory,
         now=now,
     )
@@ -53,7 +54,7 @@ def check(context: Context) -> Result:
         now=now,
     )
     findings, metrics = answer(view, QUESTIONS, checks, item="host")
-    kept = {**remember(memory, view), **collector.marks_kept(), "at": iso(context.clock.now())}
+    kept = {**remember(memory, view), **collector.kept(), "at": iso(context.clock.now())}
     return Result(findings=findings, metrics=metrics, memory=kept, extra={"sources": sources(view)})
 
 

@@ -13,14 +13,6 @@ _KERNEL = "kernel messages: IN= OUT= SRC= DST= PROTO= DPT="
 
 CHECKS: tuple[Check, ...] = (
     Check(
-        id="logs.auth_source",
-        title="Logs of logins were read",
-        meaning="From where the lines came, and how many. What could not be read is skipped or unknown, and lines that "
-        "were gone before they were read are a warning: the other answers are then short of them.",
-        remedy="Run the check with become, more often than the logs are rotated, or name the files.",
-        source="journalctl(1), the files of the options files and applications",
-    ),
-    Check(
         id="logs.auth_failures",
         title="Failed logins an hour",
         meaning="Refused attempts of all addresses together, counted once each however many lines tell of it.",

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import firewall
@@ -29,7 +30,6 @@ LOGIN_FILES = ("/var/log/auth.log", "/var/log/secure")
 KERNEL_FILES = ("/var/log/kern.log", "/var/log/messages")
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
-CHECK = "logs.auth_source"
 
 
 @dataclass
@@ -40,6 +40,7 @@ class Collector:
     review: Review
     blocks: Blocks
     catalogue: Catalogue
+    book: LevelBook
     remembered: Mapping[str, Any]
     now: float
     findings: list[Finding] = field(default_factory=list)
@@ -60,6 +61,15 @@ class Collector:
     def kernel(self) -> Reading[Blocks]:
         return self.no_kernel or self.blocks
 
+    def read(self) -> None:
+        """Everything that is new, from where it is to be had."""
+        self.read_files()
+        self.read_applications()
+
+    def kept(self) -> dict[str, Any]:
+        """How far everything was read, for the next run."""
+        return {"files": self.marks}
+
     # --- files -----------------------------------------------------------------------------------------------
 
     def read_files(self) -> None:
@@ -67,7 +77,7 @@ class Collector:
         named = list(_matching(self.wanted.files))
         for pattern in self.wanted.files:
             if not any(True for _path in _matching([pattern])):
-                self._say(pattern, "unknown", f"{pattern}: no such file")
+                self._say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
         logins = named or _first(LOGIN_FILES)
         kernel = [] if named else _first(KERNEL_FILES)
         read = {path: self._read_file(path, self._take_syslog) for path in [*logins, *kernel][:MAX_FILES]}
@@ -81,7 +91,8 @@ class Collector:
         for application in self.wanted.applications:
             paths = list(_matching(application.files))
             if not paths:
-                self._say(", ".join(application.files), "unknown", f"no file of {application.name} is there")
+                named = ", ".join(application.files)
+                self._say("logs.readable", named, "unknown", f"{named}: no file of {application.name} is there")
             for path in paths[:MAX_FILES]:
                 self._read_file(path, self._reader_of(application))
 
@@ -90,7 +101,7 @@ class Collector:
         marks = self.remembered.get("files")
         known = marks.get(path) if isinstance(marks, dict) else None
         self._oldest = 0.0 if known else self.begin
-        trail = follow(path, known, first=self.wanted.maximum_size, budget=self.wanted.maximum_size)
+        trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)
         for block in trail.blocks():
             for raw in block.decode("utf-8", "replace").split("\n"):
                 if raw:
@@ -100,21 +111,21 @@ class Collector:
         return not trail.unreadable
 
     def _tell(self, trail: Trail) -> None:
-        """What became of a file, in one finding."""
-        said = f"{counted(trail.lines, 'line')} read"
-        status: Status = "ok"
+        """What became of a file."""
+        path = trail.path
         if trail.unreadable:
-            status = "unknown" if trail.gone else "skipped"
-            said = f"{trail.path} {trail.unreadable}"
-        elif trail.lost:
-            status = "warning"
-            size = f" (about {quantity(trail.lost.bytes, 'B')})" if trail.lost.bytes else ""
-            said = f"{said}, and lines were lost{size}: {trail.lost.reason}"
-        elif trail.behind:
-            status = "info"
-            said = f"{said}, {quantity(trail.behind, 'B')} left for the next run, for maximum_size was reached"
-        remedy = "Run the check with become." if status == "skipped" else ""
-        self._say(trail.path, status, said, remedy=remedy)
+            self._say("logs.readable", path, "unknown" if trail.gone else "skipped", f"{path} {trail.unreadable}")
+        else:
+            self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
+        lost = trail.lost
+        if lost:
+            size = f", about {quantity(lost.bytes, 'B')}" if lost.bytes else ""
+            self._say("logs.lost", path, "warning", f"{path}: lines were lost{size}: {lost.reason}")
+        elif not trail.unreadable:
+            self._say("logs.lost", path, "ok", f"{path}: no line was lost")
+        if not trail.unreadable:
+            phrase = f"{path}: left for the next run"
+            self.findings.append(self.catalogue.measured("logs.behind", path, trail.behind, phrase, book=self.book))
 
     def _take_syslog(self, raw: str) -> None:
         line = self._stamps.read(raw)
@@ -148,8 +159,9 @@ class Collector:
         else:
             self.review.take(line)
 
-    def _say(self, item: str, status: Status, words: str, *, remedy: str = "") -> None:
-        self.findings.append(self.catalogue.stated(CHECK, item, status, words, remedy=remedy))
+    def _say(self, check: str, item: str, status: Status, words: str) -> None:
+        remedy = "Run the check with become." if status == "skipped" else ""
+        self.findings.append(self.catalogue.stated(check, item, status, words, remedy=remedy))
 
 
 def _matching(patterns: Sequence[str]) -> Iterator[str]:

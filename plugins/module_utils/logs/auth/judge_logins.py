@@ -26,9 +26,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.vi
 _SHOWN = 10
 
 
-def judge_sources(view: View) -> Iterator[Answer]:
-    """Where the lines came from."""
-    yield from view.sources
+def judge_sources(view: View, *, check: str) -> Iterator[Answer]:
+    """What the reading itself has to say: where the lines came from, and whether any are missing."""
+    yield from (finding for finding in view.sources if finding.check == check)
 
 
 def judge_failures(view: View) -> Iterator[Answer]:

@@ -39,7 +39,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "networks_days": {"type": "int", "default": 90},
     "blocked_pattern": {"type": "str", "default": BLOCKED},
     "first_hours": {"type": "float", "default": 24.0},
-    "maximum_size": {"type": "bytes", "default": "256M"},
+    "max_bytes": {"type": "bytes", "default": "256M"},
 }
 
 #: Least and largest value of every figure, and what it should be in words.
@@ -47,7 +47,7 @@ _LIMITS: Mapping[str, tuple[float, float, str]] = {
     "span_minutes": (0.1, 1440.0, "minutes from 0.1 to 1440"),
     "networks_days": (1, 3650, "days from 1 to 3650"),
     "first_hours": (0.0, 8784.0, "hours from 0 to 8784"),
-    "maximum_size": (1024**2, 2**50, "a size of at least 1M"),
+    "max_bytes": (1024**2, 2**50, "a size of at least 1M"),
 }
 
 
@@ -60,7 +60,7 @@ class Wanted:
     files: tuple[str, ...]
     applications: tuple[Application, ...]
     first_seconds: float
-    maximum_size: int
+    max_bytes: int
 
 
 def read_options(params: Mapping[str, Any]) -> Wanted:
@@ -88,5 +88,5 @@ def read_options(params: Mapping[str, Any]) -> Wanted:
         files=tuple(params["files"]),
         applications=read_applications(params["applications"]),
         first_seconds=params["first_hours"] * 3600,
-        maximum_size=params["maximum_size"],
+        max_bytes=params["max_bytes"],
     )

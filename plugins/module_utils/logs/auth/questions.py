@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Questions
@@ -21,7 +22,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.vi
 
 #: Which part of what is collected each check needs.
 QUESTIONS: Questions[View] = {
-    "logs.auth_source": (judge_logins.judge_sources, ()),
+    "logs.readable": (partial(judge_logins.judge_sources, check="logs.readable"), ()),
+    "logs.lost": (partial(judge_logins.judge_sources, check="logs.lost"), ()),
+    "logs.behind": (partial(judge_logins.judge_sources, check="logs.behind"), ()),
     "logs.auth_failures": (judge_logins.judge_failures, ("logins",)),
     "logs.auth_brute_force": (judge_logins.judge_brute_force, ("logins",)),
     "logs.auth_spray": (judge_logins.judge_spray, ("logins",)),
