@@ -20,6 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.applications import Application
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import Journal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.options import Wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
@@ -28,6 +29,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 #: The usual files of logins and of the kernel, of which the first that is there is read.
 LOGIN_FILES = ("/var/log/auth.log", "/var/log/secure")
 KERNEL_FILES = ("/var/log/kern.log", "/var/log/messages")
+JOURNAL = "logins in the journal"
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
 
@@ -45,6 +47,7 @@ class Collector:
     now: float
     findings: list[Finding] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
+    journal_mark: dict[str, Any] = field(default_factory=dict)
     #: Why logins, or the kernel's messages, could not be read at all.
     no_logins: Absent | None = None
     no_kernel: Absent | None = None
@@ -63,12 +66,47 @@ class Collector:
 
     def read(self) -> None:
         """Everything that is new, from where it is to be had."""
-        self.read_files()
+        if self.wanted.source == "files" or not self.read_journal():
+            self.read_files()
         self.read_applications()
 
     def kept(self) -> dict[str, Any]:
         """How far everything was read, for the next run."""
-        return {"files": self.marks}
+        return {"files": self.marks, "journal": self.journal_mark}
+
+    def read_journal(self) -> bool:
+        """The journal; False where there is none, or none that may be read, and files may be read in its place."""
+        known = self.remembered.get("journal")
+        remembered = known if isinstance(known, dict) else {}
+        journal = Journal(remembered, begin=self.begin, now=self.now, budget=self.wanted.max_bytes)
+        try:
+            journal.require()
+        except Absent as absent:
+            if self.wanted.source == "auto" and _first(LOGIN_FILES):
+                return False
+            self.no_logins = self.no_kernel = absent
+            self._say("logs.readable", JOURNAL, absent.status, absent.message)
+            return True
+        self._oldest = 0.0
+        for line in journal.entries():
+            self.take(line)
+        self.journal_mark = journal.mark()
+        self._tell_journal(journal)
+        return True
+
+    def _tell_journal(self, journal: Journal) -> None:
+        if journal.trouble:
+            self._say("logs.readable", JOURNAL, "unknown", f"the journal cannot be read on: {journal.trouble}")
+            if not journal.lines:
+                self.no_logins = self.no_kernel = Absent(journal.trouble, status="unknown")
+        else:
+            self._say("logs.readable", JOURNAL, "ok", f"the journal: {counted(journal.lines, 'new line')} read")
+        if journal.lost:
+            self._say("logs.lost", JOURNAL, "warning", f"lines were lost: {journal.lost}")
+        else:
+            self._say("logs.lost", JOURNAL, "ok", "the journal: no line was lost")
+        if journal.behind:
+            self._say("logs.behind", JOURNAL, "info", "the journal: the rest is left for the next run (max_bytes)")
 
     # --- files -----------------------------------------------------------------------------------------------
 
