@@ -7,5 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.checks import CHECKS as RETENTION
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.checks import CHECKS as ROTATION
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.checks import RULES
 
-CATALOGUE = Catalogue("logs", [*RETENTION])
+CATALOGUE = Catalogue("logs", [*ROTATION, *RULES, *RETENTION])
