@@ -18,10 +18,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command
 TIMEOUT = 60.0
 Fate = Literal["due", "not due", "missing", "skipped"]
 _INTRODUCTION = "warning: logrotate in debug mode does nothing"
-_LAST = re.compile(r"\s+Last rotated at (\d{4}-\d\d-\d\d \d\d:\d\d)")
-_PLACE = re.compile(r"(?P<file>\S+):(?P<line>\d+) (?P<text>.*)")
 _MISSING = re.compile(r"stat of (?P<log>.+) failed: No such file or directory")
-_FOUND_ERROR = re.compile(r"found error in (?:file )?(?P<what>.+?) ?, skipping")
+_FOUND_ERROR = re.compile(r"found error in (?:file )?(?P<what>.+?) ?(?:, skipping)?")
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ def check_name(name: str, *, option: str) -> str:
     """The name of a file in /etc/logrotate.d that logrotate reads. Raises OptionError."""
     if not _NAME.fullmatch(name) or any(fnmatchcase(name, pattern) for pattern in TABOO):
         expected = (
-            "the name of a file in /etc/logrotate.d: letters, digits, dots, dashes and underscores, without an ending such "
-            "as .bak that logrotate leaves out"
+            "the name of a file in /etc/logrotate.d: letters, digits, dots, dashes and underscores, without an ending "
+            "such as .bak that logrotate leaves out"
         )
         raise OptionError(option, name, expected)
     return name

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.dryrun import DryRun, dry_run
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.syntax import written
+
+_PREFIX = "fleetcare-logrotate-"
+_PLACE = re.compile(rf"^\S*{_PREFIX}\S*:\d+ ")
 
 
 class NoTrial(MaintenanceError):
@@ -29,7 +33,7 @@ def trial_file(prelude: Mapping[str, str], body: str) -> Iterator[str]:
     """
     folder = ""
     try:
-        folder = tempfile.mkdtemp(prefix="fleetcare-logrotate-")
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
         path = os.path.join(folder, "rule")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as stream:
@@ -59,6 +63,7 @@ def try_out(prelude: Mapping[str, str], body: str) -> DryRun:
 
 def objections(said: DryRun) -> list[str]:
     """What logrotate has against a rule, in its own words; a log that is not there is no objection."""
-    found = [*said.errors, *said.duplicates]
+    # The place in a file that is gone by now helps nobody.
+    found = [_PLACE.sub("", text) for text in (*said.errors, *said.duplicates)]
     found += [f"the folder of {log} is open to others: name user and group with run_as" for log in said.insecure]
     return found
