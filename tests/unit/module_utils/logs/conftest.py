@@ -42,12 +42,10 @@ def run_repair(tmp_path, still):
     def run(work, arguments, *, check=False, clock=None, **given):
         params = {
             **{name: spec.get("default") for name, spec in arguments.items()},
-
-                "levels": {},
-                "state_dir": str(tmp_path / "state"),
-                "state_consumer": "default",
-                "state_acknowledged": None
-            ,
+            "levels": {},
+            "state_dir": str(tmp_path / "state"),
+            "state_consumer": "default",
+            "state_acknowledged": None,
             "deadline": None,
             **given,
         }
