@@ -23,9 +23,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 
 LOG_FOLDER = "/var/log"
 #: Outside of /var/log a file counts by its name.
-_LOG = re.compile(r".*\.(?:log|err|out|trace|audit)(?:\.[0-9]{1,3})?|nohup\.out|.*[-_.]log")
+_LOG = re.compile(r".*\.(?:log|err|out|trace|audit)(?:\.[0-9]{1,3})?|nohup\.out|.*[-_.]log", re.DOTALL)
 #: Inside it these are no logs that a rotation would look after: sparse by user id, or journald's own.
-_NOT_ROTATED = re.compile(r"lastlog|.*\.journal~?|.*\.db")
+_NOT_ROTATED = re.compile(r"lastlog|.*\.journal~?|.*\.db", re.DOTALL)
 #: Folders of programs, of packages and of container layers: no log is written there.
 _SKIPPED = (
     "/bin", "/boot", "/etc", "/lib", "/lib64", "/sbin", "/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32",
