@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.names import (
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import (
     Rotated,
     generations,
     is_unprintable,

@@ -145,10 +145,6 @@ CHECKS = (
         unit="%",
         levels=Levels(warning=15, critical=5, direction="lower"),
     ),
-)
-
-#: The checks of the repair.
-RULES = (
     Check(
         "logs.rotation_rule",
         "Rules that are to be in place",

@@ -15,6 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, attempt, given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import collect_descriptors
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import generations
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     PERSISTENT,
     VOLATILE,
@@ -23,7 +24,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     read_configuration as read_journald,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.names import generations
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.configuration import (
     MAIN,
     Configuration,

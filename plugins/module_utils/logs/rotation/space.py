@@ -12,8 +12,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questio
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import given
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import OpenFile
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import parse
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import most_use
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.names import parse
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.view import Covered, Journal, View
 
 #: So many files and processes are findings of their own; the rest is summed up.

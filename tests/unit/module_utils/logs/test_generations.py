@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.names import generations, parse
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import generations, parse
 
 
 @pytest.mark.parametrize(
