@@ -8,11 +8,15 @@ from __future__ import annotations
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import checks as auth
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import checks as reading
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import checks as retention
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation import checks as rotation
 
 CATALOGUE = Catalogue(
     "logs",
     [
         *reading.CHECKS,
         *auth.CHECKS,
+        *retention.CHECKS,
+        *rotation.CHECKS,
     ],
 )
