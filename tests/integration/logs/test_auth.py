@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ useradd --non-unique --uid 0 --no-create-home toor
 
 @pytest.fixture(scope="module")
 def fleet(start_hosts):
-    fleet = start_hosts({"bookworm": "debian12", "trixie": "debian13"})
+    fleet = start_hosts({"bookworm": "debian12", "trixie": "debian13", "second": "debian12"})
     for host in fleet.values():
         host.execute(["sh", "-ec", SETUP])
     return fleet
@@ -87,7 +88,7 @@ def failed(results):
     }
 
 
-def test_an_attack_that_succeeds_is_told_on_both_hosts_and_counted_once(fleet, controller, tmp_path):
+def test_an_attack_that_succeeds_is_told_and_counted_once(fleet, controller, tmp_path):
     first = controller.module("auth_log_review")
     for result in first.values():
         assert by_check(result)["logs.auth_new_network"]["summary"].startswith("First run: ")
@@ -97,7 +98,7 @@ def test_an_attack_that_succeeds_is_told_on_both_hosts_and_counted_once(fleet, c
 
     prediction = controller.module("auth_log_review", check=True)
     results = controller.module("auth_log_review")
-    assert failed(results) == failed(prediction) == {"bookworm": FAILURES, "trixie": FAILURES}
+    assert failed(results) == failed(prediction) == dict.fromkeys(fleet, FAILURES)
     for result in results.values():
         found = by_check(result)
         (source,) = result["sources"]
@@ -121,7 +122,7 @@ def test_an_attack_that_succeeds_is_told_on_both_hosts_and_counted_once(fleet, c
         assert found["logs.lost"]["status"] == "ok"
 
     again = controller.module("auth_log_review")
-    assert failed(again) == {"bookworm": 0, "trixie": 0}
+    assert failed(again) == dict.fromkeys(fleet, 0)
     assert {by_check(result)["logs.auth_new_network"]["status"] for result in again.values()} == {"ok"}
 
 
@@ -156,3 +157,38 @@ def test_a_cursor_that_is_gone_is_no_end(fleet, controller):
     assert {by_check(result)["logs.readable"]["status"] for result in results.values()} == {"unknown"}
     results = controller.module("auth_log_review", {"state_consumer": "broken"})
     assert {by_check(result)["logs.readable"]["status"] for result in results.values()} == {"ok"}
+
+
+def test_the_report_names_the_address_that_went_from_host_to_host(fleet, controller, tmp_path):
+    """As a user runs it: the role, then the report over all hosts."""
+    variables = {"maintenance_reports_dir": str(tmp_path / "reports"), "maintenance_consumer": "role"}
+    plays = [
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "name": "Review the logs",
+                    "ansible.builtin.import_role": {"name": "fleetcare.maintenance.logs", "tasks_from": "daily"},
+                }
+            ],
+        },
+        {
+            "hosts": "all",
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "name": "Report what was found",
+                    "ansible.builtin.import_role": {"name": "fleetcare.maintenance.report"},
+                    "run_once": True,
+                }
+            ],
+        },
+    ]
+    run = controller.playbook(plays, "--extra-vars", json.dumps(variables))
+    assert "The worst status is critical" in run.stdout, run.stdout[-2000:]
+    report = json.loads((tmp_path / "reports" / "latest.json").read_text())
+    (crossing,) = report["crossings"]
+    assert sorted(crossing["examples"]) == sorted(fleet)
+    assert (crossing["hosts"], crossing["failures"]) == (3, 3 * FAILURES)
+    assert "Addresses seen on several hosts" in (tmp_path / "reports" / "latest.html").read_text()
