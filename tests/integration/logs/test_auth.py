@@ -192,3 +192,16 @@ def test_the_report_names_the_address_that_went_from_host_to_host(fleet, control
     assert sorted(crossing["examples"]) == sorted(fleet)
     assert (crossing["hosts"], crossing["failures"]) == (3, 3 * FAILURES)
     assert "Addresses seen on several hosts" in (tmp_path / "reports" / "latest.html").read_text()
+
+
+def test_lines_that_the_journal_has_thrown_away_are_told(fleet, controller):
+    arguments = {"state_consumer": "vacuumed"}
+    controller.module("auth_log_review", arguments)
+    for host in fleet.values():
+        host.execute(["journalctl", "--quiet", "--rotate", "--vacuum-size=1"])
+        host.execute(["logger", "-p", "auth.info", "-t", "sshd", "Server listening on :: port 22."])
+        host.execute(["journalctl", "--sync"])
+    results = controller.module("auth_log_review", arguments)
+    assert {by_check(result)["logs.lost"]["status"] for result in results.values()} == {"warning"}
+    results = controller.module("auth_log_review", arguments)
+    assert {by_check(result)["logs.lost"]["status"] for result in results.values()} == {"ok"}

@@ -33,6 +33,8 @@ def judge_blocked(view: View) -> Iterator[Answer]:
         prefixes = ", ".join(f"'{prefix}' {amount}" for prefix, amount in blocks.other_prefixes.commonest(4))
         evidence.append(f"logged without a word of blocking: {blocks.other} ({prefixes})")
     note = f"{blocks.packets} {view.spanned} from {_sources(blocks)}"
+    if not blocks.packets + blocks.other + blocks.outgoing_packets:
+        note = f"no rule of the firewall logged anything {view.spanned}"
     if blocks.allowed:
         note += f"; {blocks.allowed} of allowed networks not judged"
     yield from view.measure(

@@ -137,7 +137,7 @@ def judge_new_networks(view: View) -> Iterator[Answer]:
 
 def judge_root(view: View) -> Iterator[Answer]:
     review = given(view.logins)
-    yield from _told(view, "logs.auth_root_login", "root", "Logins of root by password", review.root_logins)
+    yield from _told(view, "logs.auth_root_login", "root", "Password logins of root", review.root_logins)
 
 
 def judge_sudo(view: View) -> Iterator[Answer]:

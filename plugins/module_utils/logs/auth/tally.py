@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -51,14 +50,6 @@ class Tally(Generic[K, V]):
         kept = sorted(self._entries.items(), key=lambda pair: self._weight(pair[1]), reverse=True)[: self._capacity]
         self.dropped += len(self._entries) - len(kept)
         self._entries = dict(kept)
-
-
-@dataclass
-class Count:
-    """A number, and different things that it is made of."""
-
-    number: int = 0
-    kinds: Few = field(default_factory=lambda: Few(20))
 
 
 class Few:
@@ -115,9 +106,3 @@ class Burst:
             self._now -= self._slots.popleft()[1]
         if self._now > self.most:
             self.most, self.ended = self._now, when
-
-
-def heaviest_words(counts: Mapping[str, int], number: int) -> str:
-    """``203.0.113.7 (12), 198.51.100.3 (4)``: the largest few in words."""
-    largest = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
-    return ", ".join(f"{name} ({amount})" for name, amount in largest)
