@@ -113,15 +113,13 @@ def _verdict(message: str, verdict: re.Match[str]) -> Event | None:
     readings: list[tuple[str, str, str]] = []
     for place in _FROM.finditer(message, verdict.end() - 1):
         user, extra = message[verdict.end() : place.start()], message[place.end() :]
+        # Behind the address of a password nothing stands: what is not at the end is part of the name.
         if not extra:
             readings.append((user, place[1], ""))
         elif by_key and len(user.encode()) <= MAX_USER * 4:
             key = _KEY.fullmatch(extra, 2)
             if key:
                 readings.append((user, place[1], key[1]))
-    if not by_key:
-        # Nothing stands behind the address, so what is not at the end is part of the name.
-        readings = readings[-1:]
     if not readings:
         return None
     if len(readings) > 1:
