@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 
 class Kind(Enum):
@@ -38,8 +39,7 @@ class Kind(Enum):
     NOISE = "noise"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line: ``when`` in Unix seconds, the program that says it sent it, and who really did.
 
     ``uid``, ``comm`` and ``exe`` are what the kernel told the journal of the sender (systemd.journal-fields(7));

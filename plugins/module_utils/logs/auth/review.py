@@ -268,9 +268,10 @@ class Review:
             source.last = max(source.last, when)
 
     def _span(self, when: float) -> None:
-        if when:
-            self.first = min(self.first or when, when)
-            self.last = max(self.last, when)
+        if when and (not self.first or when < self.first):
+            self.first = when
+        if when > self.last:
+            self.last = when
 
 
 _ATTEMPTS = frozenset({Kind.FAILED, Kind.ANNOUNCED, Kind.UNFINISHED})

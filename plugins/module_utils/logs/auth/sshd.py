@@ -16,6 +16,8 @@ too: such a line is read only where it can be read in a single way.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import (
     NOISE,
@@ -39,6 +41,7 @@ _KEY = re.compile(
 )
 #: Methods whose proof is a key, about which more stands behind the address.
 _KEY_METHODS = frozenset({"publickey", "hostbased"})
+#: Bytes of a name that sshd writes, of which each may become four characters.
 MAX_USER = 100
 
 _INVALID = re.compile(r"Invalid user (.*) from (\S+)(?: port \d+)?$", re.DOTALL)
@@ -89,26 +92,23 @@ _HARMLESS = (
 
 def parse(message: str) -> Event | None:
     """What a message of sshd says; None for one that is not known. Messages of PAM are not sshd's."""
-    for suffix in _SUFFIXES:
-        if message.endswith(suffix):
-            message = message[: -len(suffix)]
-    for level in _LEVELS:
-        if message.startswith(level):
-            message = message[len(level) :]
-    verdict = _VERDICT.match(message)
-    if verdict:
-        return _verdict(message, verdict)
-    for pattern, make in _READERS:
+    if message.endswith(_SUFFIXES):
+        message = message[: message.rindex(" [")]
+    if message.startswith(_LEVELS):
+        message = message[message.index(" ") + 1 :]
+    # By the first word, for trying every pattern on every line is what would cost.
+    for pattern, make in _READERS.get(message.split(" ", 1)[0], ()):
         match = pattern.match(message)
         if match:
             return make(match)
     return NOISE if message.startswith(_HARMLESS) else None
 
 
-def _verdict(message: str, verdict: re.Match[str]) -> Event | None:
+def _verdict(verdict: re.Match[str]) -> Event | None:
     kind, method, invalid = _VERDICTS.get(verdict[1]), verdict[2], bool(verdict[3])
     if kind is None or method == "none":
         return NOISE
+    message = verdict.string
     by_key = method in _KEY_METHODS
     readings: list[tuple[str, str, str]] = []
     for place in _FROM.finditer(message, verdict.end() - 1):
@@ -116,7 +116,7 @@ def _verdict(message: str, verdict: re.Match[str]) -> Event | None:
         # Behind the address of a password nothing stands: what is not at the end is part of the name.
         if not extra:
             readings.append((user, place[1], ""))
-        elif by_key and len(user.encode()) <= MAX_USER * 4:
+        elif by_key and len(user) <= MAX_USER * 4:
             key = _KEY.fullmatch(extra, 2)
             if key:
                 readings.append((user, place[1], key[1]))
@@ -166,15 +166,18 @@ def _dropped(match: re.Match[str]) -> Event:
     return Event(Kind.DROPPED, address=address_of(match[1]))
 
 
-_READERS = (
-    (_INVALID, _announced),
-    (_NOT_ALLOWED, _announced),
-    (_REFUSED, _root_refused),
-    (_PAM, _pam),
-    (_MAXIMUM, _maximum),
-    (_ENDED, _ended),
-    (_DISCONNECTING, _disconnecting),
-    (_PROBE, _probe),
-    (_BAD_BANNER, _probe),
-    (_DROPPED, _dropped),
-)
+_Reader = tuple[re.Pattern[str], Callable[[re.Match[str]], Union[Event, None]]]
+#: What reads a message, by its first word.
+_READERS: Mapping[str, Sequence[_Reader]] = {
+    **dict.fromkeys(("Accepted", "Failed", "Postponed", "Partial"), ((_VERDICT, _verdict),)),
+    "Invalid": ((_INVALID, _announced),),
+    "User": ((_NOT_ALLOWED, _announced),),
+    "ROOT": ((_REFUSED, _root_refused),),
+    "PAM:": ((_PAM, _pam),),
+    "maximum": ((_MAXIMUM, _maximum),),
+    **dict.fromkeys(("Connection", "Disconnected"), ((_ENDED, _ended),)),
+    "Disconnecting": ((_DISCONNECTING, _disconnecting),),
+    **dict.fromkeys(("Did", "Unable", "banner", "ssh_dispatch_run_fatal:", "probed", "scanned"), ((_PROBE, _probe),)),
+    "Bad": ((_BAD_BANNER, _probe),),
+    "drop": ((_DROPPED, _dropped),),
+}
