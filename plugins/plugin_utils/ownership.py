@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import require_check
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import parse_moment
 
 _KEYS = ("check", "item", "owner", "reason", "until")
@@ -52,6 +53,7 @@ def parse_suppressions(
             given = entry.get(key, default)
             if not isinstance(given, str) or not given.strip():
                 raise OptionError(f"{here}.{key}", given, "a text; a suppression needs check, owner, reason, until")
+        require_check(entry["check"], option=f"{here}.check")
         parsed.append(
             Suppression(
                 check=entry["check"],
@@ -102,6 +104,7 @@ def parse_owners(raw: object, *, option: str = "maintenance_owners") -> tuple[tu
         named = isinstance(listed, Sequence) and all(isinstance(name, str) and name for name in listed)
         if not isinstance(glob, str) or not named:
             raise OptionError(f"{option}.{glob}", names, "a check glob with an owner's name or a list of names")
+        require_check(glob, option=f"{option}.{glob}")
         parsed.append((glob, tuple(listed)))
     return tuple(parsed)
 

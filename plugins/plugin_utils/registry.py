@@ -1,12 +1,20 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules of the collection: the subject each serves, and whether it checks, repairs or serves the controller."""
+"""The modules of the collection: the subject each serves, and whether it checks, repairs or serves the controller.
+
+And the names that settings may use: subjects and checks.
+"""
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.check_ids import CHECK_IDS
 
 Kind = Literal["check", "repair", "control"]
 
@@ -18,6 +26,7 @@ class Entry:
 
 
 MODULES: dict[str, Entry] = {
+    "auth_log_review": Entry("logs", "check"),
     "discover": Entry("controller", "control"),
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),
@@ -54,3 +63,15 @@ SUBJECTS: tuple[str, ...] = (
     "journal",
     "maintenance",
 )
+
+
+def require_check(glob: str, *, option: str) -> None:
+    """Refuse a glob that no check answers to: a typing error would leave what it was meant for as it is, unseen.
+
+    A bare subject stands for all its checks. Raises OptionError with the nearest id.
+    """
+    if glob in SUBJECTS or any(fnmatchcase(check, glob) for check in CHECK_IDS):
+        return
+    near = difflib.get_close_matches(glob, [*CHECK_IDS, *SUBJECTS], n=1)
+    hint = f" such as {near[0]}" if near else ""
+    raise OptionError(option, glob, f"the id of a check, a glob of ids or a subject{hint}; docs/checks.md has them all")

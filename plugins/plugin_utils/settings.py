@@ -24,7 +24,7 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership im
     parse_owners,
     parse_suppressions,
 )
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import SUBJECTS
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.registry import SUBJECTS, require_check
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows import (
     Calendar,
     parse_freezes,
@@ -161,6 +161,7 @@ def merge_levels(given: Mapping[str, Any]) -> dict[str, Any]:
                     key,
                     f"a check id such as host.memory or host.memory[item]; subjects are {', '.join(SUBJECTS)}",
                 )
+            require_check(str(key).partition("[")[0], option=f"{name}.{key}")
             _require_levels(levels, option=f"{name}.{key}")
             merged[str(key)] = {**merged.get(str(key), {}), **levels}
     return merged

@@ -29,6 +29,10 @@ def test_the_page_is_what_the_tables_give() -> None:
     assert docs.PAGE.read_text(encoding="utf-8") == docs.render(TABLES), "run 'make docs'"
 
 
+def test_the_list_of_ids_is_what_the_tables_give() -> None:
+    assert docs.IDS.read_text(encoding="utf-8") == docs.render_ids(TABLES), "run 'make docs'"
+
+
 def test_every_check_has_its_row_and_every_row_its_check() -> None:
     rows = re.findall(r"^### (\S+)$", docs.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert rows == [check for table in TABLES.values() for check in table], "run 'make docs'"

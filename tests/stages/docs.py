@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write ``docs/checks.md`` from the tables that the checks themselves are made from."""
+"""Write ``docs/checks.md``, and the list of ids that the gate holds names against, from the tables of checks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalog
 from ansible_collections.fleetcare.maintenance.tests.stages.environments import ROOT
 
 PAGE = ROOT / "docs" / "checks.md"
+IDS = ROOT / "plugins" / "plugin_utils" / "check_ids.py"
 PACKAGE = "ansible_collections.fleetcare.maintenance"
 #: Where a subject's table may stand.
 ROOMS = ("plugins/module_utils", "plugins/plugin_utils")
@@ -89,6 +90,27 @@ def render(tables: Mapping[str, Catalogue]) -> str:
     return f"{_INTRODUCTION}\n{index}\n\n{sections}"
 
 
+_IDS_HEAD = """\
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+\"\"\"The ids of all checks, made from the tables in the code by `make docs`.
+
+The controller holds names against them without importing what asks the questions.
+\"\"\"
+
+from __future__ import annotations
+
+CHECK_IDS = (
+"""
+
+
+def render_ids(tables: Mapping[str, Catalogue]) -> str:
+    """Return the module that names every check. The same tables give the same text, byte for byte."""
+    ids = sorted(check for table in tables.values() for check in table)
+    return _IDS_HEAD + "".join(f'    "{check}",\n' for check in ids) + ")\n"
+
+
 def _subject(subject: str, checks: Iterable[Check]) -> str:
     return "\n".join([f"## {subject}\n", *map(_check, checks)])
 
@@ -122,9 +144,10 @@ def _text(text: str) -> str:
 
 
 def main() -> int:
-    """Write the page and say what it holds."""
+    """Write both and say what they hold."""
     tables = catalogues()
     PAGE.write_text(render(tables), encoding="utf-8")
+    IDS.write_text(render_ids(tables), encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: {sum(map(len, tables.values()))} checks of {len(tables)} subjects")
     return 0
 

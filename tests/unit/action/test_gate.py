@@ -138,7 +138,17 @@ WRONG = [
     (
         "maintenance_levels",
         {"host.nothing": {"warning": 1}},
-        "Option 'levels.host.nothing' is 'host.nothing', but must",
+        "Option 'maintenance_levels.host.nothing' is 'host.nothing', but must be the id of a check",
+    ),
+    (
+        "maintenance_suppressions",
+        [{"check": "host.memry", "owner": "ops", "reason": "known", "until": "2030-01-01"}],
+        "Option 'maintenance_suppressions[0].check' is 'host.memry', but must be the id of a check, a glob of ids",
+    ),
+    (
+        "maintenance_owners",
+        {"hots": "ops"},
+        "Option 'maintenance_owners.hots' is 'hots', but must be the id of a check",
     ),
     ("maintenance_levels", {"host.memory": {"warning": 99}}, "but must be levels that rise"),
     ("maintenance_on_failure", "ignore", "Option 'maintenance_on_failure' is 'ignore', but must be one of error, find"),

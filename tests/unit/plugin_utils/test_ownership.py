@@ -71,11 +71,18 @@ def test_one_in_force_wins_over_one_that_lapsed_in_either_order():
         ({"check": "host.*", "item": "/var"}, True),
         ({"check": "host.*", "item": "/v*"}, True),
         ({"check": "host.*", "item": "/srv"}, False),
-        ({"check": "HOST.*"}, False),
     ],
 )
 def test_checks_and_items_are_globs(entry, covered):
     assert ("suppressed" in judged({**ENTRY, **entry})) is covered
+
+
+@pytest.mark.parametrize("glob", ["HOST.*", "host.memry", "host.disk_bytes[/var]", "hosts", "host.*.x"])
+def test_a_check_that_nobody_asks_is_told_with_the_nearest_that_is_asked(glob):
+    with pytest.raises(OptionError, match=r"maintenance_suppressions\[0\].check' is .*but must be the id of a check"):
+        parse_suppressions([{**ENTRY, "check": glob}], zone=BERLIN)
+    with pytest.raises(OptionError, match="but must be the id of a check"):
+        parse_owners({glob: "ops"})
 
 
 @pytest.mark.parametrize("status", ["ok", "skipped"])

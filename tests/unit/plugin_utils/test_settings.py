@@ -178,7 +178,7 @@ def test_a_secret_is_not_in_the_sentence_about_it():
 
 def test_levels_merge_in_the_order_of_names_level_by_level():
     merged = parse(
-        maintenance_levels_b={"host.memory": {"critical": 99}, "web.answer": {"for": 2}},
+        maintenance_levels_b={"host.memory": {"critical": 99}, "web.status": {"for": 2}},
         maintenance_levels={"host.memory": {"warning": 70, "critical": 80}, "host.disk_bytes[/var*]": {"warning": 1}},
         maintenance_levels_a={"host.memory": {"warning": 90}},
         maintenance_levels_c=None,
@@ -186,12 +186,12 @@ def test_levels_merge_in_the_order_of_names_level_by_level():
     assert merged == {
         "host.memory": {"warning": 90, "critical": 99},
         "host.disk_bytes[/var*]": {"warning": 1},
-        "web.answer": {"for": 2},
+        "web.status": {"for": 2},
     }
 
 
 def test_levels_that_fall_are_as_good_as_levels_that_rise():
-    falling = {"certificates.expiry": {"warning": 30, "critical": 7}}
+    falling = {"services.unit_restarts": {"warning": 30, "critical": 7}}
     assert parse(maintenance_levels=falling).levels == falling
 
 
