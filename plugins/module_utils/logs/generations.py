@@ -4,8 +4,8 @@
 """Names that a rotation gave: whose generation a file is, and of which day at the latest. Live names are none.
 
 Forms of logrotate (man 8 logrotate: ``start``, ``extension``, ``dateext``, ``dateformat``), of Python's logging
-handlers, of logback and of Tomcat. A name that fits no form is not a rotated one, and is left alone: what may be removed
-is judged by fewer forms than what may be read.
+handlers, of logback and of Tomcat. A name that fits no form is not a rotated one, and is left alone: what may be
+removed is judged by fewer forms than what may be read.
 """
 
 from __future__ import annotations

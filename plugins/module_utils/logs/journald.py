@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import cmp_to_key
 
 PERSISTENT = "/var/log/journal"
 VOLATILE = "/run/log/journal"
@@ -23,26 +24,33 @@ CONFIGURATION_FOLDERS = ("/usr/lib/systemd", "/usr/local/lib/systemd", "/run/sys
 #: What journald takes where nothing is configured: a share of the file system, and a limit to that.
 DEFAULT_USE_PERCENT, DEFAULT_KEEP_FREE_PERCENT, DEFAULT_MOST = 10, 15, 4 * 1024**3
 
-_ARCHIVED = re.compile(
-    r".+@(?:[0-9a-f]{32}-[0-9a-f]{16}|)-?(?P<head>[0-9a-f]{16})(?:\.journal|-[0-9a-f]{16}\.journal~)"
-)
+_ARCHIVED = re.compile(r".+@(?P<source>[0-9a-f]{32})-(?P<sequence>[0-9a-f]{16})-(?P<head>[0-9a-f]{16})\.journal")
+_CORRUPT = re.compile(r".+@(?P<head>[0-9a-f]{16})-[0-9a-f]{16}\.journal~")
 _SIZE = re.compile(r"(?P<figure>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[KMGTPE]?)B?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
 class Archived:
-    """An archived journal file: when its first entry was written, when it was last changed, bytes on the disk."""
+    """An archived journal file: when its first entry was written, when it was last changed, bytes on the disk.
+
+    ``source`` and ``sequence`` count its first entry; empty and 0 for a file that journald has put aside as corrupt.
+    """
 
     name: str
     head: datetime
     changed: datetime
     used: int
+    source: str = ""
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of journal files; ``active`` is what the files take that are still being written."""
+    """A folder of journal files, the archived ones in the order in which journald removes them.
+
+    ``active`` is what the files take that are still being written.
+    """
 
     path: str
     archived: tuple[Archived, ...]
@@ -53,15 +61,32 @@ class Folder:
         return self.active + sum(file.used for file in self.archived)
 
 
-def head_of(name: str) -> datetime | None:
-    """When the first entry of an archived file was written, from its name; None for a file in use."""
-    found = _ARCHIVED.fullmatch(name)
+def archived(name: str, *, changed: datetime, used: int) -> Archived | None:
+    """What the name of an archived file says; None for a file in use."""
+    found = _ARCHIVED.fullmatch(name) or _CORRUPT.fullmatch(name)
     if not found:
         return None
     try:
-        return _EPOCH + timedelta(microseconds=int(found["head"], 16))
+        head = _EPOCH + timedelta(microseconds=int(found["head"], 16))
     except OverflowError:
         return None
+    if found.re is _CORRUPT:
+        return Archived(name, head, changed, used)
+    return Archived(name, head, changed, used, found["source"], int(found["sequence"], 16))
+
+
+def in_order(files: Iterable[Archived]) -> tuple[Archived, ...]:
+    """As journald orders what it removes: by the count of entries where two files share it, else by their first entry.
+
+    Source: vacuum_info_compare in src/libsystemd/sd-journal/journal-vacuum.c.
+    """
+
+    def compare(one: Archived, other: Archived) -> int:
+        if one.source and one.source == other.source and one.sequence != other.sequence:
+            return -1 if one.sequence < other.sequence else 1
+        return -1 if (one.head, one.name) < (other.head, other.name) else 1
+
+    return tuple(sorted(files, key=cmp_to_key(compare)))
 
 
 def collect_folders(roots: Sequence[str] = (PERSISTENT,)) -> list[Folder]:
@@ -80,7 +105,7 @@ def collect_folders(roots: Sequence[str] = (PERSISTENT,)) -> list[Folder]:
 
 
 def _folder(path: str) -> Folder:
-    archived: list[Archived] = []
+    files: list[Archived] = []
     active = 0
     for name in os.listdir(path):
         try:
@@ -89,13 +114,13 @@ def _folder(path: str) -> Folder:
             continue
         if not stat.S_ISREG(facts.st_mode) or not name.endswith((".journal", ".journal~")):
             continue
-        head, used = head_of(name), facts.st_blocks * 512
-        if head is None:
-            active += used
+        changed = datetime.fromtimestamp(facts.st_mtime_ns // 10**9, timezone.utc)
+        file = archived(name, changed=changed, used=facts.st_blocks * 512)
+        if file:
+            files.append(file)
         else:
-            changed = datetime.fromtimestamp(facts.st_mtime_ns // 10**9, timezone.utc)
-            archived.append(Archived(name, head, changed, used))
-    return Folder(path, tuple(sorted(archived, key=lambda file: (file.head, file.name))), active)
+            active += facts.st_blocks * 512
+    return Folder(path, in_order(files), active)
 
 
 def read_configuration(folders: Iterable[str] = CONFIGURATION_FOLDERS) -> dict[str, str]:

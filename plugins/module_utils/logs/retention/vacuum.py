@@ -10,6 +10,7 @@ that stay. Sources: man 1 journalctl; src/libsystemd/sd-journal/journal-vacuum.c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,7 +50,7 @@ def plan(folder: Folder, limits: JournalLimits, *, now: datetime) -> Vacuum:
     going: list[Archived] = []
     kept = ""
     left = folder.used
-    reasons: dict[str, int] = {}
+    reasons: list[str] = []
     for file in folder.archived:
         why = _beyond(file, left=left, limits=limits, now=now)
         if not why:
@@ -57,13 +58,23 @@ def plan(folder: Folder, limits: JournalLimits, *, now: datetime) -> Vacuum:
         if now - file.changed < timedelta(days=limits.least_days):
             kept = f"{file.name} {why}, but was written to within {number(limits.least_days)} days"
             break
-        reasons[why] = reasons.get(why, 0) + 1
+        reasons.append(why)
         going.append(file)
         left -= file.used
-    while going and len(going) < len(folder.archived) and folder.archived[len(going)].head - going[-1].head < APART:
+    while going and len(going) < len(folder.archived) and folder.archived[len(going)].head - _youngest(going) < APART:
         going.pop()
-    reason = "; ".join(f"{counted(amount, 'archived file')}: each {why}" for why, amount in reasons.items())
+    reason = _reason(reasons[: len(going)])
     return Vacuum(folder, tuple(going), reason, kept)
+
+
+def _reason(reasons: Sequence[str]) -> str:
+    amounts = {why: reasons.count(why) for why in dict.fromkeys(reasons)}
+    return "; ".join(f"{counted(amount, 'archived file')}: each {why}" for why, amount in amounts.items())
+
+
+def _youngest(files: Sequence[Archived]) -> datetime:
+    """The first entry that is youngest, which after a clock was set back need not be that of the last file."""
+    return max(file.head for file in files)
 
 
 def _beyond(file: Archived, *, left: int, limits: JournalLimits, now: datetime) -> str:
@@ -76,7 +87,7 @@ def _beyond(file: Archived, *, left: int, limits: JournalLimits, now: datetime) 
 
 def carry_out(vacuum: Vacuum, *, clock: Clock) -> Folder:
     """Have journalctl remove the files, and return the folder as it is then. Raises MaintenanceError."""
-    span = clock.now() - vacuum.going[-1].head - timedelta(microseconds=1)
+    span = clock.now() - _youngest(vacuum.going) - timedelta(microseconds=1)
     microseconds = span // timedelta(microseconds=1)
     done = run(["journalctl", f"--directory={vacuum.folder.path}", f"--vacuum-time={microseconds}us"], timeout=TIMEOUT)
     if done.rc != 0:

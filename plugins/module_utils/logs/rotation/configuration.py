@@ -126,9 +126,9 @@ def expand(pattern: str) -> list[str]:
 
 def overlap(one: str, other: str) -> str:
     """A path that two patterns both name, now or as soon as it exists; empty where they have none in common."""
+    both = set(expand(one)) & set(expand(other))
+    if both:
+        return min(both)
     if one == other or fnmatchcase(one, other):
         return one
-    if fnmatchcase(other, one):
-        return other
-    both = set(expand(one)) & set(expand(other))
-    return min(both, default="")
+    return other if fnmatchcase(other, one) else ""

@@ -49,7 +49,7 @@ def _is_covered(path: str, covered: Covered) -> bool:
         return True
     folder, _slash, name = path.rpartition("/")
     rotated = parse(name)
-    return bool(rotated) and (rotated.until is not None or f"{folder}/{rotated.log}" in covered.logs)
+    return rotated is not None and (rotated.until is not None or f"{folder}/{rotated.log}" in covered.logs)
 
 
 def deleted_open(view: View) -> Iterator[Answer]:

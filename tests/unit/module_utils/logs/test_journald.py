@@ -15,11 +15,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journal
     Archived,
     Folder,
     collect_folders,
-    head_of,
+    in_order,
     most_use,
     parse_configuration,
     parse_size,
     read_configuration,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
+    archived as read_name,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import JournalLimits
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.vacuum import APART, plan
@@ -44,8 +47,8 @@ MIB = 1024**2
     ],
 )
 def test_the_first_entry_stands_in_the_name_of_an_archived_file(name, head):
-    found = head_of(name)
-    assert (found.replace(tzinfo=None).isoformat() if found else None) == head
+    found = read_name(name, changed=NOW, used=1)
+    assert (found.head.replace(tzinfo=None).isoformat() if found else None) == head
 
 
 def test_folders_are_read_with_what_they_take(tmp_path):
@@ -89,7 +92,7 @@ def test_sizes_and_the_limit_that_nobody_set():
 def test_no_text_breaks_the_reader(text):
     parse_configuration(text)
     parse_size(text)
-    head_of(text)
+    read_name(text, changed=NOW, used=1)
 
 
 def archived(*days, used=8 * MIB):
@@ -116,6 +119,19 @@ def test_a_size_reaches_no_further_than_the_floor():
     found = plan(Folder("/j", archived(40, 5, 4), 8 * MIB), limits, now=NOW)
     assert [file.name for file in found.going] == ["system@0"]
     assert "but was written to within 7 days" in found.kept
+
+
+def test_a_clock_that_was_set_back_does_not_turn_the_order_of_the_entries():
+    def file(sequence, days, source="a" * 32):
+        return Archived(str(sequence), NOW - timedelta(days=days), NOW - timedelta(days=50), MIB, source, sequence)
+
+    files = in_order([file(3, 10), file(1, 20), file(2, 90)])
+    assert [one.sequence for one in files] == [1, 2, 3]
+    found = plan(Folder("/j", files, 0), JournalLimits(30, None, 7), now=NOW)
+    assert [one.sequence for one in found.going] == [1, 2, 3]
+    # The third begins before the first: journalctl could not be told to keep it and to remove the first.
+    kept = (*in_order([file(1, 20), file(2, 90)]), Archived("3", NOW - timedelta(days=60), NOW, MIB, "a" * 32, 3))
+    assert plan(Folder("/j", kept, 0), JournalLimits(30, None, 7), now=NOW).going == ()
 
 
 def test_two_files_that_begin_at_once_go_together_or_not_at_all():
