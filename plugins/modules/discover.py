@@ -105,9 +105,12 @@ discovered:
       type: list
       elements: str
     logs:
-      description: Log files of the services that are looked after.
+      description:
+        - Log files by C(path), with the C(service) they are of, their C(kind) (C(access), C(error), C(database),
+          C(logins), C(kernel) or C(system)), and whether they are C(readable). A folder that may not be entered stands
+          for the files in it.
       type: list
-      elements: str
+      elements: dict
 summary:
   description: What was found, in one sentence.
   returned: success

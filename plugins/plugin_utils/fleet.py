@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import parse_time
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, worst
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.crossings import Crossings
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import (
     SUPPRESSED,
     Entry,
@@ -180,6 +181,7 @@ class Fleet:
         self.first_hosts = 0
         self.compared = False
         self.last_time = ""
+        self.crossings = Crossings()
 
     @property
     def status(self) -> str:
@@ -201,6 +203,7 @@ class Fleet:
         self.hosts[status] += 1
         self.last_time = max(self.last_time, view.last_time)
         self._add_repairs(view)
+        self.crossings.add(view)
         for fault in view.faults:
             self.add_fault(view.host, fault)
         counts = view.counts()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
@@ -25,6 +26,8 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.maintenance 
 
 #: Findings of one host that a report takes in; a host that sends more is broken or hostile.
 MAX_FINDINGS = 20_000
+#: Addresses of one host that are taken in.
+MAX_SOURCES = 500
 #: What a suppressed finding counts as in tallies: it neither alarms nor is it ok.
 SUPPRESSED = "suppressed"
 NO_RECORD = "maintenance.record"
@@ -110,6 +113,8 @@ class HostView:
     repairs: list[Repair] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     metrics: dict[Key, tuple[float, str]] = field(default_factory=dict)
+    #: Addresses that failed to log in or were blocked, with how often they did either.
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: Modules that came to an end without a fault: only what they used to find can be ``gone``.
     answered: set[str] = field(default_factory=set)
     unreachable: bool = False
@@ -181,6 +186,10 @@ def _absorb(view: HostView, entries: dict[Key, Entry], record: Mapping[str, Any]
         value = _number(raw.get("value"))
         if value is not None:
             view.metrics[(line(raw.get("name")), line(raw.get("item")))] = (value, line(raw.get("unit")))
+    for raw in _mappings(record.get("sources"))[:MAX_SOURCES]:
+        address = address_of(line(raw.get("address")))
+        if address:
+            view.sources[address] = (_whole(raw.get("failures")), _whole(raw.get("blocked")))
     fault = record.get("fault")
     if fault:
         view.faults.append(line(f"{module}: {fault}", limit=MAX_SUMMARY))
@@ -270,6 +279,18 @@ def _listed(raw: object) -> list[Any]:
 
 def _mappings(raw: object) -> list[Mapping[str, Any]]:
     return [each for each in _listed(raw) if isinstance(each, dict)]
+
+
+def address_of(text: str) -> str:
+    """An IP address in its usual spelling; empty for anything else."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
+def _whole(raw: object) -> int:
+    return max(0, int(_number(raw) or 0))
 
 
 def _number(raw: object) -> float | None:

@@ -28,7 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.windows impo
 
 COLLECTION = "fleetcare.maintenance"
 #: What of a module's result goes into the record beside findings and metrics.
-_RECORDED = ("plan", "applied", "failures", "kept", "discovered")
+_RECORDED = ("plan", "applied", "failures", "kept", "discovered", "sources")
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 MAX_MESSAGE = 2000
 #: What ssh itself says at the end, which explains nothing.

@@ -26,10 +26,14 @@ class Entry:
 
 
 MODULES: dict[str, Entry] = {
+    "auth_log_review": Entry("logs", "check"),
     "discover": Entry("controller", "control"),
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),
     "journal_verify": Entry("journal", "check"),
+    "log_retention": Entry("logs", "repair"),
+    "log_rotate": Entry("logs", "repair"),
+    "log_rotation_check": Entry("logs", "check"),
     "postgresql_check": Entry("postgresql", "check"),
     "postgresql_index": Entry("postgresql", "repair"),
     "postgresql_login": Entry("postgresql", "repair"),

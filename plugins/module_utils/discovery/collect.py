@@ -33,16 +33,23 @@ SERVER_CONFIGURATIONS = (
     "/etc/httpd/conf.d/*.conf",
 )
 CERTIFICATES = ("/etc/letsencrypt/live/*/fullchain.pem",)
+#: Where the services that the guides read keep their logs: whose they are, and what is in them.
 LOGS = (
-    "/var/log/syslog",
-    "/var/log/messages",
-    "/var/log/auth.log",
-    "/var/log/secure",
-    "/var/log/nginx/*.log",
-    "/var/log/apache2/*.log",
-    "/var/log/httpd/*_log",
-    "/var/log/mysql/*.log",
-    "/var/log/postgresql/*.log",
+    ("/var/log/syslog", "syslog", "system"),
+    ("/var/log/messages", "syslog", "system"),
+    ("/var/log/auth.log", "syslog", "logins"),
+    ("/var/log/secure", "syslog", "logins"),
+    ("/var/log/kern.log", "syslog", "kernel"),
+    ("/var/log/nginx/*access*.log", "nginx", "access"),
+    ("/var/log/nginx/*error*.log", "nginx", "error"),
+    ("/var/log/apache2/*access*.log", "apache", "access"),
+    ("/var/log/apache2/*error*.log", "apache", "error"),
+    ("/var/log/httpd/*access_log", "apache", "access"),
+    ("/var/log/httpd/*error_log", "apache", "error"),
+    ("/var/log/postgresql/*.log", "postgresql", "database"),
+    ("/var/lib/pgsql/data/log/*.log", "postgresql", "database"),
+    ("/var/log/mysql/*.log", "mysql", "database"),
+    ("/var/log/mariadb/*.log", "mysql", "database"),
 )
 _OCTAL = re.compile(r"\\([0-3][0-7]{2})")
 MAX_CONFIGURATION = 512 * 1024
@@ -201,9 +208,16 @@ def certificates() -> list[str]:
     return sorted(clean(path) for path in paths)[:MAX_NAMES]
 
 
-def logs() -> list[str]:
-    """Log files of the services that the guides read, where they are in files."""
-    return sorted(clean(path) for path in _existing(LOGS))[:MAX_NAMES]
+def logs(places: Iterable[tuple[str, str, str]] = LOGS) -> list[dict[str, Any]]:
+    """Log files with ``service``, ``kind`` and whether this user may read them; a folder stands for what it hides."""
+    found: dict[str, dict[str, Any]] = {}
+    for pattern, service, kind in places:
+        folder = os.path.dirname(pattern)
+        hidden = os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK)
+        for path in [folder] if hidden else glob.iglob(pattern):
+            entry = {"path": clean(path), "service": service, "kind": kind}
+            found.setdefault(path, {**entry, "readable": not hidden and os.access(path, os.R_OK)})
+    return [found[path] for path in sorted(found)][:MAX_NAMES]
 
 
 def _beginning(path: str) -> str:

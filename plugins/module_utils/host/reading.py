@@ -36,12 +36,3 @@ def integer_or_none(path: str) -> int | None:
         return int(content(path).split()[0])
     except (OSError, ValueError, IndexError):
         return None
-
-
-def unescape(text: str) -> str:
-    r"""Undo the octal escapes of mount tables: blank, tab, newline and backslash come as ``\040`` (man 5 fstab)."""
-    if "\\" not in text:
-        return text
-    for code, plain in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\043", "#"), ("\\134", "\\")):
-        text = text.replace(code, plain)
-    return text

@@ -41,7 +41,7 @@ def _box(guide: str, cadence: str, title: str, *needs: str) -> Box:
 
 BOXES: tuple[Box, ...] = (
     _box(CAMPUS, "daily", "Check application health", "web.*", "services.* | docker.container*"),
-    _box(CAMPUS, "daily", "Review error logs", "logs.*"),
+    _box(CAMPUS, "daily", "Review error logs", "logs.error*", "logs.http_*"),
     _box(CAMPUS, "daily", "Monitor disk space", "host.disk_bytes", "host.disk_inodes"),
     _box(
         CAMPUS,
@@ -59,7 +59,7 @@ BOXES: tuple[Box, ...] = (
         "certificates.*",
         "host.*",
     ),
-    _box(CAMPUS, "weekly", "Log analysis and cleanup", "logs.*", "logs.rotation* | logs.retention*"),
+    _box(CAMPUS, "weekly", "Log analysis and cleanup", "logs.error*", "logs.rotation*"),
     _box(
         CAMPUS,
         "weekly",
@@ -69,7 +69,7 @@ BOXES: tuple[Box, ...] = (
         "host.memory*",
         "postgresql.statements* | postgresql.slow* | mysql.statements* | mysql.slow*",
     ),
-    _box(CAMPUS, "weekly", "Security review", "logs.auth* | logs.access* | security.*", "firewall.*"),
+    _box(CAMPUS, "weekly", "Security review", "logs.auth*", "logs.http_*", "logs.firewall* | firewall.*"),
     _box(CAMPUS, "monthly", "System updates", "packages.*", "node.*"),
     _box(
         CAMPUS,
@@ -89,11 +89,13 @@ BOXES: tuple[Box, ...] = (
         "postgresql.cache* | mysql.buffer*",
         "postgresql.statements* | postgresql.slow* | mysql.statements* | mysql.slow*",
     ),
-    _box(CAMPUS, "quarterly", "Security audit", "security.*", "node.audit* | node.vulnerab*", "firewall.*"),
+    _box(
+        CAMPUS, "quarterly", "Security audit", "security.*", "node.audit* | node.vulnerab*", "logs.http_*", "firewall.*"
+    ),
     _box(CAMPUS, "quarterly", "Capacity planning", "capacity.*", "postgresql.*_growth | mysql.*growth*"),
     _box(CAMPUS, "quarterly", "Disaster recovery testing", "backups.restore*"),
     _box(CAMPUS, "quarterly", "Documentation review", "compliance.docs*"),
-    _box(LIBRARY, "daily", "Log Review", "logs.*"),
+    _box(LIBRARY, "daily", "Log Review", "logs.error*", "logs.auth*"),
     _box(LIBRARY, "daily", "Backup Verification", "backups.*"),
     _box(LIBRARY, "daily", "Health Check", "web.*", "services.*", "mysql.* | postgresql.*", "host.disk_bytes"),
     _box(LIBRARY, "daily", "Performance Metrics", "host.cpu* | host.load*", "host.memory*", "web.latency"),

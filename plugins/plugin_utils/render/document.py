@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import STATUSES
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.crossings import Crossing
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import SHOWN, Fleet, RunInfo
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Change, Entry, HostView, Repair
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.checklist import Ticked
@@ -85,6 +86,10 @@ def _repair_document(repair: Repair) -> dict[str, Any]:
     return {name: getattr(repair, name) for name in Repair.__slots__}
 
 
+def _crossing_document(crossing: Crossing) -> dict[str, Any]:
+    return {name: getattr(crossing, name) for name in Crossing.__slots__}
+
+
 class JsonReport:
     """Streams the report; :meth:`end` completes it."""
 
@@ -106,6 +111,7 @@ class JsonReport:
                 "changes": {kind: listed.total for kind, listed in fleet.changes.items()} if fleet.compared else {},
                 "faults": fleet.fault_total,
             },
+            "crossings": [_crossing_document(crossing) for crossing in fleet.crossings.several()[:SHOWN]],
             "checklist": [ticked.as_dict() for ticked in checklist],
             "cadences": list(cadences),
         }

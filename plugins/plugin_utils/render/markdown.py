@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, duration
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, RunInfo
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.crossings import SEVERAL
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import SHOWN, Fleet, RunInfo
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import HostView
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.checklist import Ticked
@@ -49,6 +50,7 @@ class MarkdownReport:
                 write(f"\n**The {cadence['cadence']} run is late**: {literal(str(cadence['summary']))}\n")
         self._boxes(checklist)
         self._attention(fleet)
+        self._crossings(fleet)
 
     def _boxes(self, checklist: Iterable[Ticked]) -> None:
         heading = ""
@@ -70,6 +72,18 @@ class MarkdownReport:
             self.file.write("| " + " | ".join(literal(cell) for cell in cells) + " |\n")
         if fleet.worst.left_out:
             self.file.write(f"\nand {counted(fleet.worst.left_out, 'more finding', 'more findings')}.\n")
+
+    def _crossings(self, fleet: Fleet) -> None:
+        several = fleet.crossings.several()
+        if not several:
+            return
+        self.file.write(f"\n## Addresses seen on {SEVERAL} hosts or more\n\n")
+        self.file.write("| address | hosts | failed logins | blocked packets | such as |\n|---|---|---|---|---|\n")
+        for crossing in several[:SHOWN]:
+            cells = (crossing.address, str(crossing.hosts), str(crossing.failures), str(crossing.blocked))
+            self.file.write("| " + " | ".join(map(literal, (*cells, ", ".join(crossing.examples)))) + " |\n")
+        if len(several) > SHOWN:
+            self.file.write(f"\nand {len(several) - SHOWN} more.\n")
 
 
 def _since(fleet: Fleet, change: Any) -> str:

@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import RANK, STATUSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, duration
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.crossings import SEVERAL
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import Fleet, HostRow, RunInfo, Some
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import Entry, HostView, Key
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile, Part
@@ -237,6 +238,7 @@ class HtmlReport:
         guides: dict[str, list[Ticked]] = {}
         for box in ticked:
             guides.setdefault(box.box.guide, []).append(box)
+        several = fleet.crossings.several()
         text = self._template("closing.html.j2").render(
             **self._frame(),
             others=others[:_ROWS],
@@ -247,6 +249,9 @@ class HtmlReport:
             said=describe,
             links=self._links,
             repairs=sorted(fleet.repairs.items()),
+            crossings=several[:_TOP],
+            crossings_total=len(several),
+            least=SEVERAL,
             skipped=sorted(fleet.skipped.items(), key=lambda pair: (-pair[1].total, pair[0]))[:_TOP],
             suppressed=sorted(fleet.suppressed.items()),
             checklist=list(guides.items()),

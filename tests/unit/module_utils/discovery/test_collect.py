@@ -94,3 +94,25 @@ def test_this_machine_is_described_in_plain_data_with_its_subjects():
     assert json.loads(json.dumps(found)) == found
     assert "host" in found["subjects"]
     assert collect.summary(found).endswith(f"subjects: {', '.join(found['subjects'])}")
+
+
+def test_logs_are_told_with_what_is_in_them_and_whether_they_can_be_read(tmp_path, monkeypatch):
+    for name in ("nginx/access.log", "nginx/shop-error.log", "nginx/access.log.1", "apache2/access.log", "auth.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    places = [
+        (f"{tmp_path}/auth.log", "syslog", "logins"),
+        (f"{tmp_path}/nginx/*access*.log", "nginx", "access"),
+        (f"{tmp_path}/nginx/*error*.log", "nginx", "error"),
+        (f"{tmp_path}/apache2/*access*.log", "apache", "access"),
+        (f"{tmp_path}/mysql/*.log", "mysql", "database"),
+    ]
+    closed = {f"{tmp_path}/auth.log", f"{tmp_path}/apache2"}
+    monkeypatch.setattr(collect.os, "access", lambda path, _mode: str(path) not in closed)
+    found = [(entry["path"], entry["service"], entry["kind"], entry["readable"]) for entry in collect.logs(places)]
+    assert found == [
+        (f"{tmp_path}/apache2", "apache", "access", False),
+        (f"{tmp_path}/auth.log", "syslog", "logins", False),
+        (f"{tmp_path}/nginx/access.log", "nginx", "access", True),
+        (f"{tmp_path}/nginx/shop-error.log", "nginx", "error", True),
+    ]

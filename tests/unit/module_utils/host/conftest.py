@@ -16,17 +16,13 @@ import pytest
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.counters import Block, Sample, parse_pairs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.links import Link
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import (
-    FileSystem,
-    FileSystems,
-    Mount,
-    Space,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import FileSystem, FileSystems, Space
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.processes import Processes
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.questions import QUESTIONS, remember
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.system import Boot, ClockState, Limits, Reboot

@@ -13,19 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import (
+    Mount,
+    choose,
+    parse_mountinfo,
+    parse_nodev,
+    unescape,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host import mounts
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.bounded import bounded
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import (
-    Mount,
-    Space,
-    choose,
-    parse_fstab,
-    parse_mountinfo,
-    parse_nodev,
-    read_space,
-)
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.reading import unescape
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.host.mounts import Space, parse_fstab, read_space
 
 
 def escaped(path):

@@ -60,6 +60,12 @@ def nasty_view():
     )
 
 
+def crossed():
+    """Four hosts that one address knocked at."""
+    told = [{"address": "203.0.113.9", "failures": 2, "blocked": 1}]
+    return [view(finding(), host=f"web-{number}", sources=told) for number in range(4)]
+
+
 def draw(maker, path, *views):
     fleet, checklist = Fleet(RUN), Checklist("daily")
     report = maker(path, RUN)
@@ -84,6 +90,22 @@ def test_json_is_what_the_schema_says(tmp_path):
     assert report["counts"]["faults"] == 1
     assert report["status"] == "critical"
     assert len(text.splitlines()) == 5
+
+
+def test_addresses_of_several_hosts_are_told(tmp_path):
+    report = json.loads(draw(JsonReport, tmp_path / "r.json", *crossed()))
+    jsonschema.validate(report, SCHEMA)
+    (crossing,) = report["crossings"]
+    assert (crossing["address"], crossing["hosts"], crossing["failures"], crossing["blocked"]) == (
+        "203.0.113.9",
+        4,
+        8,
+        4,
+    )
+    text = draw(MarkdownReport, tmp_path / "r.md", *crossed())
+    assert "## Addresses seen on 3 hosts or more" in text
+    assert "| 203.0.113.9 | 4 | 8 | 4 | web\\-0, web\\-1, web\\-2, web\\-3 |" in text
+    assert "Addresses seen" not in draw(MarkdownReport, tmp_path / "r2.md", *crossed()[:2])
 
 
 def test_json_of_no_host_at_all_is_whole(tmp_path):

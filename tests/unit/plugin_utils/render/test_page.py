@@ -190,6 +190,16 @@ def test_details_can_all_be_kept_off_the_first_page(tmp_path):
     assert [path.name for path in tmp_path.glob("hosts-*")] == ["hosts-002.html"]
 
 
+def test_addresses_of_several_hosts_have_their_place(tmp_path):
+    told = [{"address": "203.0.113.9", "failures": 2, "blocked": 1}]
+    hosts = [view(finding(), host=f"web-{number}", sources=told) for number in range(7)]
+    html = draw(tmp_path, *hosts)
+    assert "Addresses seen on several hosts" in html
+    assert 'href="#crossings"' in html
+    assert "web-0, web-1, web-2, web-3, web-4 and 2 more" in html
+    assert "Addresses seen" not in draw(tmp_path, *hosts[:2])
+
+
 def test_no_host_at_all(tmp_path):
     assert "No host was looked at." in draw(tmp_path)
 

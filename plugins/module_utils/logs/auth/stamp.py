@@ -1,0 +1,111 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines of syslog files: the three ways in which daemons write time and sender.
+
+``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone),
+``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...`` (rsyslog's own) and
+``<38>1 2026-11-25T09:51:24.5+00:00 host sshd 450 - - ...`` (RFC 5424).
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import monthrange
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], start=1
+    )
+}
+_SENDER = r"(?P<program>[^\s:\[]+)(?:\[(?P<pid>[^\]\s]*)\])?: ?(?P<message>.*)$"
+_TRADITIONAL = re.compile(r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) \S+ " + _SENDER, re.DOTALL)
+_ISO_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
+_ISO = re.compile(rf"(?P<stamp>{_ISO_STAMP}) \S+ " + _SENDER, re.DOTALL)
+_RFC5424 = re.compile(
+    rf"(?:<\d{{1,3}}>)?1 (?P<stamp>{_ISO_STAMP}) \S+ (?P<program>\S+) (?P<pid>\S+) \S+ "
+    r'(?:-|(?:\[(?:[^\]"\\]|"(?:[^"\\]|\\.)*"|\\.)*\])+) ?(?P<message>.*)$',
+    re.DOTALL,
+)
+_REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ ?(.*)\]$", re.DOTALL)
+#: A stamp without a year may be so far ahead of our clock, in seconds, before it is taken for one of last year.
+_AHEAD = 86400.0
+
+
+class Stamps:
+    """Reads lines of one host; ``now`` in Unix seconds decides which year is meant, ``local`` reads its own time."""
+
+    def __init__(self, now: float, *, local: Callable[[tuple[int, ...]], float] | None = None) -> None:
+        self._now = now
+        self._local = local or _local
+        self._known: tuple[str, float] = ("", 0.0)
+
+    def read(self, raw: str) -> Line | None:
+        """A line with its time and sender; None for one in none of the forms."""
+        match = _TRADITIONAL.match(raw) or _ISO.match(raw) or _RFC5424.match(raw)
+        if match is None:
+            return None
+        when = self._time(match["stamp"])
+        if when is None:
+            return None
+        pid = match["pid"] or ""
+        return Line(when, match["program"], match["message"].lstrip(" \ufeff"), pid="" if pid == "-" else pid)
+
+    def _time(self, stamp: str) -> float | None:
+        # Lines of one second, and often of one minute, follow each other.
+        if stamp == self._known[0]:
+            return self._known[1]
+        when = self._traditional(stamp) if stamp[0].isalpha() else iso_time(stamp)
+        if when is not None:
+            self._known = (stamp, when)
+        return when
+
+    def _traditional(self, stamp: str) -> float | None:
+        month = _MONTHS.get(stamp[:3])
+        if month is None:
+            return None
+        day, hour, minute, second = int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
+        if not (1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+            return None
+        this_year = datetime.fromtimestamp(self._now + _AHEAD, timezone.utc).year
+        # The newest year in which the day exists and is not ahead of us: 29 February may be seven years back.
+        for year in range(this_year, this_year - 9, -1):
+            if day > monthrange(year, month)[1]:
+                continue
+            try:
+                when = self._local((year, month, day, hour, minute, second))
+            except (ValueError, OverflowError):
+                continue
+            if when <= self._now + _AHEAD:
+                return when
+        return None
+
+
+def iso_time(stamp: str) -> float | None:
+    """Unix seconds of an ISO 8601 time with its zone; None for what is none. Python before 3.11 reads fewer forms."""
+    text = stamp.replace(",", ".", 1)
+    head, zone = (text[:-1], "+00:00") if text[-1:] in "Zz" else (text[:-6], text[-6:])
+    if zone[0] not in "+-":
+        head, zone = text[:-5], f"{text[-5:-2]}:{text[-2:]}"
+    whole, _point, fraction = head.partition(".")
+    try:
+        moment = datetime.fromisoformat(f"{whole}{zone}")
+        return moment.timestamp() + float(f"0.{fraction or 0}")
+    except ValueError:
+        return None
+
+
+def unrepeated(message: str) -> tuple[str, int]:
+    """A message and how often it came, where rsyslog wrote ``message repeated 3 times: [ ...]`` in its stead."""
+    match = _REPEATED.match(message)
+    return (match[2], int(match[1])) if match else (message, 1)
+
+
+def _local(parts: tuple[int, ...]) -> float:
+    return time.mktime((*parts, 0, 0, -1))  # type: ignore[arg-type]

@@ -1,0 +1,219 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Walking folders that others may write to: by descriptors alone, never through a link, never to another file system.
+
+Source: man 2 openat (O_NOFOLLOW), man 7 path_resolution.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import (
+    Rotated,
+    generations,
+    is_unprintable,
+)
+
+HOLD = ".hold"
+MAX_DEPTH = 16
+MAX_ENTRIES = 200_000
+MAX_SECONDS = 60.0
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NoFolder(MaintenanceError):
+    """A folder of the policy that cannot be walked, and why; ``missing`` where there simply is none."""
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder by path and identity."""
+
+    path: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A rotated file where it lies; ``held`` says which marker holds it, empty for none. Sizes in bytes."""
+
+    place: Place
+    name: str
+    rotated: Rotated
+    device: int
+    inode: int
+    size: int
+    used: int
+    links: int
+    changed_ns: int
+    held: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.place.path}/{self.name}"
+
+    @property
+    def changed(self) -> datetime:
+        return datetime.fromtimestamp(self.changed_ns // 10**9, timezone.utc)
+
+
+def markers(found: Found) -> tuple[str, ...]:
+    """The names in its folder that hold a file: for the whole folder, for itself, for all generations of its log."""
+    return HOLD, found.name + HOLD, found.rotated.log + HOLD
+
+
+@dataclass
+class Walk:
+    """What a walk of one root brought back; ``incomplete`` says where it had to stop."""
+
+    files: list[Found] = field(default_factory=list)
+    links: int = 0
+    unprintable: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    incomplete: str = ""
+
+
+def open_folder(path: str) -> int:
+    """A descriptor of a folder, reached from the root without following a single link. Raises NoFolder."""
+    here = os.open("/", _FOLDER)
+    reached = ""
+    for part in path.strip("/").split("/"):
+        reached += "/" + part
+        try:
+            there = os.open(part, _FOLDER, dir_fd=here)
+        except FileNotFoundError:
+            raise NoFolder(f"there is no folder {clean(reached)}", missing=True) from None
+        except PermissionError:
+            raise NoFolder(f"{clean(reached)} may not be entered by this user") from None
+        except OSError as error:
+            why = "a symbolic link or no folder" if _is_link_or_file(part, here) else str(error.strerror)
+            raise NoFolder(f"{clean(reached)} is not walked: it is {why}") from None
+        finally:
+            os.close(here)
+        here = there
+    return here
+
+
+def _is_link_or_file(part: str, folder: int) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def place_of(descriptor: int, path: str) -> Place:
+    facts = os.fstat(descriptor)
+    return Place(path, facts.st_dev, facts.st_ino)
+
+
+def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> Walk:
+    """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder."""
+    result = Walk()
+    descriptor = open_folder(path)
+    try:
+        device = os.fstat(descriptor).st_dev
+    except OSError:
+        os.close(descriptor)
+        raise
+    walker = _Walker(result, device=device, others=others, until=clock.monotonic() + MAX_SECONDS, clock=clock)
+    walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held="")
+    return result
+
+
+@dataclass
+class _Walker:
+    result: Walk
+    device: int
+    others: frozenset[str]
+    until: float
+    clock: Clock
+    seen: int = 0
+
+    def enter(self, descriptor: int, path: str, *, depth: int, held: str) -> None:
+        """Look at one folder, whose descriptor is closed at the end, then at those in it."""
+        try:
+            place = place_of(descriptor, path)
+            entries = self._entries(descriptor, path)
+            if HOLD in entries:
+                held = held or f"{path}/{HOLD}"
+            self._files(descriptor, place, entries, held=held)
+            for name in sorted(entries) if depth else ():
+                self._below(descriptor, path, name, depth=depth, held=held)
+        finally:
+            os.close(descriptor)
+
+    def _below(self, descriptor: int, path: str, name: str, *, depth: int, held: str) -> None:
+        below = f"{path}/{name}"
+        try:
+            facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            if stat.S_ISLNK(facts.st_mode):
+                self.result.links += 1
+            # A mount point and a folder with a policy of its own are for others to look at.
+            if not stat.S_ISDIR(facts.st_mode) or facts.st_dev != self.device or below in self.others:
+                return
+            inner = os.open(name, _FOLDER, dir_fd=descriptor)
+        except PermissionError:
+            self.result.unreadable.append(below)
+        except OSError:
+            return
+        else:
+            self.enter(inner, below, depth=depth - 1, held=held)
+
+    def _entries(self, descriptor: int, path: str) -> list[str]:
+        if self.result.incomplete:
+            return []
+        names: list[str] = []
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                self.seen += 1
+                if self.seen > MAX_ENTRIES or self.clock.monotonic() > self.until:
+                    self.result.incomplete = f"the walk stopped in {clean(path)} after {self.seen} entries"
+                    # A folder that was seen in part is not judged: its newest generations may be missing.
+                    return []
+                names.append(entry.name)
+        return names
+
+    def _files(self, descriptor: int, place: Place, entries: list[str], *, held: str) -> None:
+        present = frozenset(entries)
+        self.result.unprintable += sum(1 for name in entries if is_unprintable(name))
+        for name, rotated in sorted(generations(present).items()):
+            found = _look(descriptor, place, name, rotated, held=held)
+            marker = next((one for one in markers(found) if one in present), "") if found else ""
+            if found and marker and not held:
+                found = replace(found, held=f"{place.path}/{marker}")
+            if found and found.device == self.device:
+                self.result.files.append(found)
+
+
+def _look(descriptor: int, place: Place, name: str, rotated: Rotated, *, held: str) -> Found | None:
+    try:
+        facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except OSError:
+        return None
+    if not stat.S_ISREG(facts.st_mode):
+        return None
+    return Found(
+        place=place,
+        name=name,
+        rotated=rotated,
+        device=facts.st_dev,
+        inode=facts.st_ino,
+        size=facts.st_size,
+        used=facts.st_blocks * 512,
+        links=facts.st_nlink,
+        changed_ns=facts.st_mtime_ns,
+        held=held,
+    )

@@ -1,0 +1,101 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three ways of writing a time, and the year that one of them leaves out."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, iso_time, unrepeated
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import FIXTURES, NOW
+
+
+def utc(*parts):
+    return datetime(*parts, tzinfo=timezone.utc).timestamp()
+
+
+def stamps(now=NOW):
+    """A host whose zone is UTC."""
+    return Stamps(now, local=lambda parts: float(calendar.timegm((*parts, 0, 0, 0))))
+
+
+def test_real_files_of_all_three_forms_say_the_same():
+    read = {}
+    for name in ("traditional", "iso", "rfc5424"):
+        lines = [stamps().read(raw) for raw in (FIXTURES / f"auth_{name}.log").read_text().splitlines()]
+        assert None not in lines
+        read[name] = [(int(line.when), line.program, line.pid, line.message.rstrip()) for line in lines[-30:]]
+    assert read["traditional"] == read["iso"] == read["rfc5424"]
+    assert read["iso"][0][0] == utc(2026, 11, 25, 9, 52, 30)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "now", "expected"),
+    [
+        ("Dec 31 23:59:59", utc(2027, 1, 1, 0, 0, 5), utc(2026, 12, 31, 23, 59, 59)),
+        ("Jan  1 00:00:01", utc(2027, 1, 1, 0, 0, 5), utc(2027, 1, 1, 0, 0, 1)),
+        # A clock that is a little behind, or a file in a zone ahead of ours, on either side of New Year.
+        ("Jan  1 00:00:01", utc(2026, 12, 31, 23, 59, 59), utc(2027, 1, 1, 0, 0, 1)),
+        ("Jan  3 00:00:01", utc(2026, 12, 31, 23, 59, 59), utc(2026, 1, 3, 0, 0, 1)),
+        ("Feb 29 12:00:00", utc(2027, 3, 1), utc(2024, 2, 29, 12)),
+        ("Nov 25 23:59:60", NOW, utc(2026, 11, 26)),
+    ],
+)
+def test_the_year_is_the_newest_that_is_not_ahead(stamp, now, expected):
+    assert stamps(now).read(f"{stamp} host sshd[1]: x").when == expected
+
+
+@pytest.mark.parametrize("stamp", ["Foo 25 09:51:24", "Nov 31 09:51:24", "Nov 25 24:00:00", "Nov  0 09:51:24"])
+def test_what_is_no_time_is_no_line(stamp):
+    assert stamps().read(f"{stamp} host sshd[1]: x") is None
+
+
+def test_the_hosts_own_zone_is_used(monkeypatch):
+    import time
+
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert Stamps(NOW).read("Jul  1 12:00:00 host sshd[1]: x").when == utc(2026, 7, 1, 10)
+        assert Stamps(NOW).read("Nov 20 12:00:00 host sshd[1]: x").when == utc(2026, 11, 20, 11)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-25T12:00:00.0Z", "2026-11-25T13:00:00+0100", "2026-11-25T12:00:00,000+00:00"]
+)
+def test_iso_times(text):
+    assert iso_time(text) == NOW
+
+
+def test_structured_data_with_brackets_and_quotes_is_passed_over():
+    raw = r'<38>1 2026-11-25T12:00:00Z host sshd 7 ID47 [a b="c\"]d"][e@1 f="g"] Failed'
+    line = stamps().read(raw)
+    assert (line.program, line.pid, line.message) == ("sshd", "7", "Failed")
+
+
+def test_a_line_without_a_process_number():
+    line = stamps().read("Nov 25 09:52:47 bookworm sudo:    maint : PWD=/ ; USER=root ; COMMAND=/usr/bin/id")
+    assert (line.program, line.pid, line.message[:7]) == ("sudo", "", "maint :")
+
+
+def test_repeats_of_rsyslog():
+    """As rsyslog 8.2302 wrote it with $RepeatedMsgReduction."""
+    (raw, *_more) = [raw for raw in (FIXTURES / "auth_traditional.log").read_text().splitlines() if "repeated" in raw]
+    message, times = unrepeated(stamps().read(raw).message)
+    assert (message, times) == ("Failed password for root from 172.17.0.1 port 33342 ssh2", 2)
+
+
+@given(st.text(max_size=200))
+def test_no_line_breaks_it(raw):
+    stamps().read(raw)
+    stamps().read(f"Nov 25 09:51:24 {raw}")
+    iso_time(raw) if raw else None

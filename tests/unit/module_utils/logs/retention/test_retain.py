@@ -1,0 +1,371 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A retention on real files: what goes, what stays, and what others do to the folder meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from datetime import timedelta
+
+import pytest
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors, OpenFile
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import (
+    ARGUMENTS,
+    POLICY_ARGUMENTS,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.retain import World, retain
+
+DEFAULTS = {**{name: spec.get("default") for name, spec in POLICY_ARGUMENTS.items()}, "max_bytes": 0}
+
+
+class Quiet(World):
+    """Nobody has anything open, until somebody has."""
+
+    def __init__(self):
+        self.files, self.unseen, self.looks, self.when = [], (), 0, {}
+
+    def descriptors(self):
+        self.looks += 1
+        self.when.get(self.looks, lambda: None)()
+        return Descriptors(tuple(self.files), self.unseen)
+
+    def opens(self, path):
+        facts = os.stat(path)
+        self.files.append(
+            OpenFile(812, "shopd", 3, str(path), facts.st_dev, facts.st_ino, facts.st_size, 4096, facts.st_nlink, True)
+        )
+
+
+@pytest.fixture
+def world():
+    return Quiet()
+
+
+@pytest.fixture
+def logs(tmp_path, still):
+    """``app.log`` with generations of 30, 60, ... 180 days."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    (folder / "app.log").write_text("live")
+    for number in range(1, 7):
+        make(folder / f"app.log.{number}", still, days=30 * number)
+    return folder
+
+
+def make(path, still, *, days, text="old"):
+    path.write_text(text)
+    moment = (still.now() - timedelta(days=days)).timestamp()
+    os.utime(path, (moment, moment))
+    return path
+
+
+@pytest.fixture
+def run(run_repair, world, logs):
+    def run(*, check=False, clock=None, policy=None, **given):
+        entries = policy or [{"class": "application", "paths": [str(logs)]}]
+        return run_repair(
+            lambda context: retain(context, world=world),
+            ARGUMENTS,
+            check=check,
+            clock=clock,
+            policy=[{**DEFAULTS, **entry} for entry in entries],
+            **{"budget_bytes": 0, "keep_newest": 1, "budget_percent": 100, **given},
+        )
+
+    return run
+
+
+def targets(result, key="applied"):
+    return [os.path.basename(entry["target"]) for entry in result[key]]
+
+
+def reasons(result):
+    return {os.path.basename(entry["target"]): entry["reason"] for entry in result["kept"]}
+
+
+def manifest(tmp_path):
+    lines = (tmp_path / "state/log_retention/2026-03.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_check_run_check_run(run, logs, tmp_path):
+    before = sorted(os.listdir(logs))
+    results = [run(check=True), run(), run(check=True), run()]
+    assert [result["changed"] for result in results] == [True, True, False, False]
+    assert results[0]["plan"] == results[1]["plan"]
+    assert targets(results[0], "plan") == targets(results[1]) == ["app.log.6", "app.log.5", "app.log.4"]
+    assert sorted(os.listdir(logs)) == [name for name in before if name not in targets(results[1])]
+
+
+def test_check_mode_writes_nothing(run, tmp_path):
+    run(check=True)
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_manifest_says_before_and_after_what_went(run, logs, tmp_path):
+    digest = hashlib.sha256(b"old").hexdigest()
+    result = run(checksum=True)
+    lines = manifest(tmp_path)
+    assert [line["event"] for line in lines] == ["removing", "removed"] * 3
+    assert lines[0]["path"] == f"{logs}/app.log.6"
+    assert (lines[0]["bytes"], lines[0]["sha256"], lines[0]["class"]) == (3, digest, "application")
+    assert result["applied"][0]["before"]["sha256"] == digest
+    assert stat.S_IMODE(os.stat(tmp_path / "state/log_retention/2026-03.jsonl").st_mode) == 0o600
+
+
+def test_a_line_that_was_cut_off_does_not_swallow_the_next(run, tmp_path):
+    run(check=False, budget_files=1)
+    path = tmp_path / "state/log_retention/2026-03.jsonl"
+    with path.open("a") as stream:
+        stream.write('{"time":"2026')
+    run()
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines() if line != '{"time":"2026'] == [
+        "removing", "removed", "removing", "removed", "removing", "removed",
+    ]  # fmt: skip
+
+
+def test_without_a_manifest_nothing_goes(run, logs, tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state/log_retention").write_text("in the way")
+    result = run()
+    assert (result["changed"], result["applied"]) == (False, [])
+    assert {entry["done"] for entry in result["failures"]} == {False}
+    assert len(os.listdir(logs)) == 7
+
+
+def test_the_younger_of_name_and_last_change_is_the_age(run, logs, still):
+    make(logs / "app.log-20260301.gz", still, days=400)
+    make(logs / "app.log-20240101.gz", still, days=3)
+    make(logs / "app.log-20240101-1.gz", still, days=400)
+    gone = targets(run())
+    assert "app.log-20260301.gz" not in gone
+    assert "app.log-20240101.gz" not in gone
+    assert "app.log-20240101-1.gz" in gone
+
+
+def test_what_is_no_rotated_name_is_left_alone(run, logs, still):
+    names = ["other.log", "data.db", "app.log.bak", "notes.2024", ".app.log.9", "app\n.log.9", "app.log.9\x1b[31m"]
+    for name in names:
+        make(logs / name, still, days=900)
+    result = run()
+    assert not set(targets(result)) & set(names)
+    assert "2 names with control characters left alone" in result["findings"][0]["summary"]
+
+
+def test_open_held_and_linked_files_stay_and_the_reason_is_said(run, logs, world, still):
+    world.opens(logs / "app.log.4")
+    os.link(logs / "app.log.5", logs.parent / "second")
+    (logs / "app.log.6.hold").touch()
+    result = run()
+    assert targets(result) == []
+    assert {name: reason.partition(", but ")[2] for name, reason in reasons(result).items()} == {
+        "app.log.4": "shopd (process 812) has it open",
+        "app.log.5": "it has 2 names, and removing one would free nothing",
+        "app.log.6": f"{logs}/app.log.6.hold holds it",
+    }
+
+
+@pytest.mark.parametrize("marker", [".hold", "app.log.hold", "../.hold"])
+def test_a_marker_holds_a_log_or_a_folder(run, logs, marker):
+    policy = [{"class": "application", "paths": [str(logs.parent)]}]
+    (logs / marker).touch()
+    result = run(policy=policy)
+    assert targets(result) == []
+    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {
+        f"{os.path.normpath(logs / marker)} holds it"
+    }
+
+
+def test_a_hold_of_the_task_covers_a_folder(run, logs):
+    assert targets(run(hold=[str(logs)])) == []
+
+
+def test_a_folder_with_a_policy_of_its_own_is_judged_by_that_alone(run, logs, still):
+    below = logs / "slow"
+    below.mkdir()
+    for number in (1, 2):
+        make(below / f"sql.log.{number}", still, days=40 * number)
+    policy = [
+        {"class": "application", "paths": [str(logs)]},
+        {"class": "database", "paths": [str(below)]},
+    ]
+    assert "sql.log.2" in targets(run(policy=policy))
+
+
+def test_audit_folders_below_are_not_touched(run, logs, still):
+    below = logs / "audit"
+    below.mkdir()
+    for number in (1, 2, 3):
+        make(below / f"audit.log.{number}", still, days=400)
+    policy = [{"class": "system", "paths": [str(logs)]}, {"class": "audit", "paths": [str(below)]}]
+    run(policy=policy)
+    assert len(os.listdir(below)) == 3
+
+
+def test_links_are_not_followed(run, logs, tmp_path, still):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for number in (1, 2):
+        make(outside / f"victim.log.{number}", still, days=900)
+    (logs / "sub").symlink_to(outside)
+    (logs / "app.log.9").symlink_to(outside / "victim.log.1")
+    result = run()
+    assert sorted(os.listdir(outside)) == ["victim.log.1", "victim.log.2"]
+    assert "2 symbolic links not followed" in result["findings"][0]["summary"]
+    assert (logs / "app.log.9").is_symlink()
+
+
+@pytest.mark.parametrize("where", ["", "/below"])
+def test_a_folder_of_the_policy_behind_a_link_is_refused(run, logs, tmp_path, where):
+    (logs / "below").mkdir()
+    (tmp_path / "link").symlink_to(logs)
+    result = run(policy=[{"class": "application", "paths": [f"{tmp_path}/link{where}"]}])
+    assert result["plan"] == []
+    finding = result["findings"][0]
+    assert (finding["status"], finding["check"]) == ("warning", "logs.retention_folder")
+    assert "is a symbolic link" in finding["summary"]
+
+
+def test_a_folder_that_is_swapped_for_a_link_between_plan_and_deed(run, logs, tmp_path, still, world):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    for number in range(1, 7):
+        make(victim / f"app.log.{number}", still, days=30 * number)
+
+    def swap():
+        logs.rename(tmp_path / "aside")
+        logs.symlink_to(victim)
+
+    # The first look at open files is for the plan; what happens in the second happens between plan and deed.
+    world.when = {2: swap}
+    result = run()
+    assert len(os.listdir(victim)) == 6, "what the link leads to is whole"
+    # The first removal had its folder in hand by then and took the file that was planned, wherever it had gone.
+    assert targets(result) == ["app.log.6"]
+    assert set(reasons(result)) == {"app.log.4", "app.log.5"}
+    assert all("is a symbolic link or no folder by now" in reason for reason in reasons(result).values())
+
+
+def test_a_folder_that_is_exchanged_before_it_is_reached(run, logs, tmp_path, still, monkeypatch):
+    """The same names in another folder at the same path are not the files that were planned."""
+    real = act.open_folder
+
+    def exchanged(path):
+        if logs.exists() and not (tmp_path / "aside").exists():
+            logs.rename(tmp_path / "aside")
+            logs.mkdir()
+            make(logs / "app.log.6", still, days=180)
+        return real(path)
+
+    monkeypatch.setattr(act, "open_folder", exchanged)
+    result = run()
+    assert result["applied"] == []
+    assert set(os.listdir(logs)) == {"app.log.6"}
+    assert "its folder is another one by now" in reasons(result)["app.log.6"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda path, world: world.opens(path), "has it open by now"),
+        (lambda path, world: path.write_text("grown"), "it was written to meanwhile"),
+        (lambda path, world: os.link(path, path.parent / "second"), "it has a second name by now"),
+        (lambda path, world: os.replace(path.parent / "app.log", path), "another file has its name by now"),
+        (lambda path, world: (path.unlink(), path.symlink_to("app.log")), "another file has its name by now"),
+        (lambda path, world: (path.parent / ".hold").touch(), "it is held by now"),
+        (lambda path, world: path.unlink(), "it is gone by now"),
+    ],
+)
+def test_a_file_that_changed_between_plan_and_deed_is_left_alone(run, logs, world, tmp_path, change, words):
+    path = logs / "app.log.6"
+    world.when = {2: lambda: change(path, world)}
+    result = run()
+    assert words in reasons(result)["app.log.6"]
+    assert "app.log.6" not in targets(result)
+    assert manifest(tmp_path)[1]["event"] == "kept"
+
+
+def test_a_file_that_is_opened_during_the_run_is_seen(run, logs, world):
+    world.when = {3: lambda: world.opens(logs / "app.log.5")}
+    assert targets(run()) == ["app.log.6", "app.log.4"]
+
+
+def test_whoever_does_not_see_all_open_files_removes_nothing(run, logs, world):
+    world.unseen = ("mysqld",)
+    result = run()
+    assert (result["plan"], result["status"]) == ([], "skipped")
+    assert "run it as root" in result["findings"][0]["summary"]
+
+
+def test_a_run_is_killed_half_way_and_the_next_one_finishes(run, logs, monkeypatch, tmp_path):
+    real, calls = os.unlink, []
+
+    def dying(name, **more):
+        calls.append(name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(name, **more)
+
+    monkeypatch.setattr(act.os, "unlink", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    monkeypatch.undo()
+    assert targets(run()) == ["app.log.5", "app.log.4"]
+    events = [(line["event"], line["path"][-1]) for line in manifest(tmp_path)]
+    assert events[:3] == [("removing", "6"), ("removed", "6"), ("removing", "5")]
+    assert events[3:5] == [("removing", "5"), ("removed", "5")]
+
+
+def test_two_at_once(run, logs, world):
+    world.when = {1: lambda: world.inner.append(run())}
+    world.inner = []
+    result = run()
+    (inner,) = world.inner
+    assert (inner["status"], inner["plan"]) == ("skipped", [])
+    assert "Another log_retention is at work" in inner["findings"][0]["summary"]
+    assert len(targets(result)) == 3
+
+
+def test_the_deadline_stops_between_two_files(run, logs, still, world):
+    world.when = {3: lambda: setattr(still, "moment", still.moment + timedelta(hours=2))}
+    result = run(deadline="2026-03-29T02:00:00+00:00")
+    assert targets(result) == ["app.log.6", "app.log.5"]
+    assert "the window had closed" in reasons(result)["app.log.4"]
+    assert result["findings"][1]["status"] == "warning"
+
+
+def test_the_budget_leaves_the_rest_to_the_next_run(run):
+    result = run(budget_files=2)
+    assert targets(result) == ["app.log.6", "app.log.5"]
+    assert "a run removes 2 files at the most" in reasons(result)["app.log.4"]
+    assert result["status"] == "warning"
+    assert targets(run(budget_files=2)) == ["app.log.4"]
+
+
+def test_a_folder_that_is_missing_is_said(run, tmp_path):
+    result = run(policy=[{"class": "system", "paths": [f"{tmp_path}/none"]}])
+    assert [(finding["status"], finding["summary"]) for finding in result["findings"]] == [
+        ("info", f"there is no folder {tmp_path}/none")
+    ]
+
+
+def test_a_walk_that_was_cut_short_removes_nothing(run, monkeypatch):
+    monkeypatch.setattr(
+        "ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk.MAX_ENTRIES", 3
+    )
+    result = run()
+    assert result["plan"] == []
+    assert result["findings"][0]["status"] == "unknown"
+
+
+def test_bad_options_are_refused_before_anything_is_looked_at(run, world):
+    with pytest.raises(OptionError):
+        run(policy=[{"class": "application", "paths": ["/etc"]}])
+    assert world.looks == 0

@@ -1,0 +1,48 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Open files as the kernel shows them: our own, deleted ones too, and what may not be seen."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs import descriptors
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import collect_descriptors
+
+
+def test_a_file_that_we_hold_open_is_seen_with_its_holder(tmp_path):
+    path = tmp_path / "app.log"
+    with path.open("w") as stream:
+        stream.write("x" * 5000)
+        stream.flush()
+        facts = os.stat(path)
+        mine = [file for file in collect_descriptors().files if file.pid == os.getpid() and file.path == str(path)]
+        assert [(file.inode, file.size, file.writing, file.deleted) for file in mine] == [
+            (facts.st_ino, 5000, True, False)
+        ]
+        assert f"(process {os.getpid()})" in collect_descriptors().holder(facts.st_dev, facts.st_ino)
+    assert not collect_descriptors().holder(facts.st_dev, facts.st_ino)
+
+
+def test_a_deleted_file_has_its_old_name_and_its_size(tmp_path):
+    path = tmp_path / "gone (deleted)"
+    path.write_text("x" * 5000)
+    with path.open() as stream:
+        path.unlink()
+        mine = [file for file in collect_descriptors().files if file.pid == os.getpid() and file.path == str(path)]
+        assert [(file.deleted, file.writing, file.descriptor) for file in mine] == [(True, False, stream.fileno())]
+
+
+def test_a_process_that_may_not_be_looked_into_is_named(tmp_path, monkeypatch):
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/comm").write_text("mysqld\n")
+    real = os.listdir
+
+    def refusing(path):
+        if str(path).endswith("/7/fd"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(descriptors.os, "listdir", refusing)
+    assert collect_descriptors(str(tmp_path)).unseen == ("mysqld",)
