@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.jo
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.options import Wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
 
 #: The usual files of logins and of the kernel, of which the first that is there is read.
@@ -112,10 +112,9 @@ class Collector:
 
     def read_files(self) -> None:
         """The files of syslog: those that are named, or the usual ones."""
-        named = list(_matching(self.wanted.files))
-        for pattern in self.wanted.files:
-            if not any(True for _path in _matching([pattern])):
-                self._say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
+        named, empty = live_logs(self.wanted.files)
+        for pattern in empty:
+            self._say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
         logins = named or _first(LOGIN_FILES)
         kernel = [] if named else _first(KERNEL_FILES)
         read = {path: self._read_file(path, self._take_syslog) for path in [*logins, *kernel][:MAX_FILES]}
@@ -127,7 +126,7 @@ class Collector:
     def read_applications(self) -> None:
         """The files of the user's own applications."""
         for application in self.wanted.applications:
-            paths = list(_matching(application.files))
+            paths, _empty = live_logs(application.files)
             if not paths:
                 named = ", ".join(application.files)
                 self._say("logs.readable", named, "unknown", f"{named}: no file of {application.name} is there")
@@ -200,15 +199,6 @@ class Collector:
     def _say(self, check: str, item: str, status: Status, words: str) -> None:
         remedy = "Run the check with become." if status == "skipped" else ""
         self.findings.append(self.catalogue.stated(check, item, status, words, remedy=remedy))
-
-
-def _matching(patterns: Sequence[str]) -> Iterator[str]:
-    """Files that globs match, and files that are named whether or not they are there."""
-    seen: dict[str, None] = {}
-    for pattern in patterns:
-        found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
-        seen.update(dict.fromkeys(found))
-    return iter(seen)
 
 
 def _first(paths: Sequence[str]) -> list[str]:

@@ -206,6 +206,15 @@ def test_logins_of_an_application(run, auth, tmp_path):
     assert numbers(run(files=[str(auth)], applications=[{**APPLICATION, "files": [str(log)]}]))["logs.auth_failed"] == 0
 
 
+def test_an_older_piece_that_the_glob_matches_too_is_not_read_as_a_log_of_its_own(run, auth, tmp_path):
+    stamp = datetime.fromtimestamp(NOW - 60, timezone.utc).isoformat()
+    for name in ("app.log", "app-20261124.log"):
+        (tmp_path / name).write_text(f'{stamp} WARN login failed for "eve" from 203.0.113.9\n')
+    auth.write_text("")
+    result = run(files=[str(auth)], applications=[{**APPLICATION, "files": [f"{tmp_path}/app*.log"]}])
+    assert numbers(result)["logs.auth_failed"] == 1
+
+
 @pytest.mark.parametrize(
     "time", ["1795607000", "1795607000123", "25/Nov/2026:11:43:20 +0000", "2026-11-25 11:43:20+00:00"]
 )
