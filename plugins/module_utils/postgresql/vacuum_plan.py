@@ -132,7 +132,7 @@ def decide(
         # The whole database is looked at, for a TOAST goes by its table and a partitioned table by its partitions.
         ground.tables,
         limits,
-        unmeasured={table.oid: ground.unmeasured.of(table) for table in ground.tables},
+        unmeasured=ground.unmeasured.counts,
         share=choice.share,
     )
     chosen = {table.oid for table in tables}
@@ -177,6 +177,8 @@ def in_order(decided: Sequence[Decided]) -> list[Job]:
 
 
 def _chosen(table: Table, choice: Choice) -> bool:
+    if not choice.tables and not choice.tables_exclude:
+        return True
     name = f"{table.main_schema}.{table.main_name}" if table.kind == "t" else f"{table.schema}.{table.name}"
     wanted = not choice.tables or any(fnmatchcase(name, glob) for glob in choice.tables)
     return wanted and not any(fnmatchcase(name, glob) for glob in choice.tables_exclude)
