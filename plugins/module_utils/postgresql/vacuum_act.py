@@ -19,6 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan im
     Unachieved,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import repack_act
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
     Login,
@@ -30,7 +31,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_need import FREEZING, vacuum_urges
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Job
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Job
 
 # Without a size that is asked of the file: whoever has locked the table would hold this up. VACUUM and ANALYZE write
 # the pages that they have found into pg_class.
@@ -192,6 +193,7 @@ class Doer:
     session: Session | None = None
     notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
+    repacking: int = 0
     seen: str = ""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -216,6 +218,9 @@ class Doer:
         with self.guard:
             if self.session is not None and self.at_work:
                 self.session.cancel()
+            table, database = self.repacking, self.session.database if self.session is not None else ""
+        if table:
+            repack_act.end_from_outside(self.login, database=database, table=table)
 
     def close(self) -> None:
         self._drop()
@@ -231,6 +236,10 @@ class Doer:
 
     def _do(self, job: Job) -> Effect:
         session = self._in(job.database)
+        if job.remains is not None:
+            return repack_act.clear(session, job, lock_timeout=self.manner.lock_timeout)
+        if job.program:
+            return self._repack(session, job)
         before = count(session, job.table.oid)
         self._still_needed(job, before)
         self.seen = ""
@@ -240,6 +249,21 @@ class Doer:
         self._proven(job, before, after)
         self._judge(job, before, after)
         return Effect(before=before.shown(), after=after.shown())
+
+    def _repack(self, session: Session, job: Job) -> Effect:
+        self.seen = ""
+        self.repacking = job.table.oid
+        limit = min(self.manner.table_timeout, self.budget.left())
+        try:
+            return repack_act.repack(session, job, lock_timeout=self.manner.lock_timeout, seconds=limit)
+        except NotNeeded as error:
+            raise Left(error.message) from None
+        except MaintenanceError as error:
+            if self.budget.stopped and not isinstance(error, (Unachieved, ConnectError)):
+                raise MaintenanceError(f"stopped: {self.budget.stopped}; {error.message}") from None
+            raise
+        finally:
+            self.repacking = 0
 
     def _in(self, database: str) -> Session:
         if self.session is not None and (self.session.database != database or self.session.broken):
