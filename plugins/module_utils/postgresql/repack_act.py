@@ -20,10 +20,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Login,
     QueryError,
     Session,
-    connect,
     driver,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import in_the_way, worded
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.repack import Remains, find_remains
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Job
 

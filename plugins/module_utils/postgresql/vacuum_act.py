@@ -26,8 +26,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     QueryError,
     Session,
     driver,
-    open_session,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_need import FREEZING, vacuum_urges

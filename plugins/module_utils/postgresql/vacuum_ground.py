@@ -15,10 +15,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Login,
     QueryError,
     Session,
-    connect,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, holders
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.rewrite_ground import with_rewrites
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName, Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import tables_by_catalog

@@ -20,10 +20,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Login,
     QueryError,
     Session,
-    connect,
     read_login,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, oldest_holder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, look
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
     Limits,

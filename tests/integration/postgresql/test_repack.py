@@ -113,7 +113,7 @@ def test_what_stands_in_the_way_is_said_before_anything_is_begun(database: Datab
         'ALTER TABLE "a ""b"" c" ADD PRIMARY KEY (id)', 'INSERT INTO "a ""b"" c" SELECT generate_series(1, 1000)'
     )
     small = repair(check=True, repack_max_bytes=1)
-    full_disk = repair(check=True, free_bytes=1)
+    full_disk = repair(check=True, free_bytes=1, full_min_percent=1)
     program = f"/usr/lib/postgresql/{database.cluster.version}/bin/pg_repack"
     database.cluster.host.execute(["mv", program, f"{program}.away"])
     missing = repair(check=True)
@@ -170,10 +170,11 @@ def slow(database: Database) -> None:
     """An index that takes ten seconds to build."""
     bloat(database)
     quoted = sql.Identifier(database.name).as_string(None)
-    sleeping = "SELECT $1 || (SELECT '' FROM pg_sleep(0.25))"
+    function = "FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE sql AS"
     database.execute(
-        f"CREATE FUNCTION slow(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$ {sleeping} $$",
+        f"CREATE {function} 'SELECT $1'",
         'CREATE INDEX ON "a ""b"" c" (slow(line)) WHERE id < 400',
+        f"CREATE OR REPLACE {function} $$ SELECT $1 || (SELECT '' FROM pg_sleep(0.25)) $$",  # noqa: S608
         f"ALTER DATABASE {quoted} SET search_path = public",
     )
 
@@ -200,7 +201,7 @@ def test_what_is_killed_half_way_leaves_nothing_behind(database: Database, repai
     if killed == "the session":
         database.rows(f"SELECT pg_terminate_backend(pid) FROM ({building}) AS found")  # noqa: S608
     else:
-        database.cluster.host.execute(["pkill", "--signal", "KILL", "--full", "AnsiballZ_postgresql_vacuum"])
+        database.cluster.host.execute(["sh", "-c", "kill -KILL $(ps -o ppid= -C timeout)"])
     thread.join()
     while left_behind(database):
         pass
