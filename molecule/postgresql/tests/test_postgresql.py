@@ -36,9 +36,11 @@ def ask(host, query):
 def test_check_mode_said_what_the_run_did_and_the_next_had_nothing_to_do(runs):
     assert [(run["check_mode"], run["changed"]) for run in runs] == [(True, True), (False, True), (False, False)]
     told, done, again = runs
-    assert [step["target"] for step in told["plan"]] == ["shop public.orders"]
+    # What making the tables has left in the catalog is served along.
+    served = [step["target"] for step in done["applied"]]
+    assert [target for target in served if target.startswith("shop public.")] == ["shop public.orders"]
     assert done["plan"] == told["plan"]
-    assert [step["target"] for step in done["applied"]] == ["shop public.orders"]
+    assert sorted(step["target"] for step in told["plan"]) == sorted(served)
     assert (done["failures"], done["kept"], again["plan"]) == ([], [], [])
 
 

@@ -21,7 +21,13 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.h
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.rewrite_ground import with_rewrites
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName, Server
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import tables_by_catalog
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
+    Limits,
+    Table,
+    count_tables,
+    tables_by_catalog,
+    tables_that_may_be_due,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import collect_unmeasured
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import Wanted
@@ -51,20 +57,34 @@ class Looks:
     absent: dict[str, Absent] = field(default_factory=dict)
 
 
-def look_at_all(session: Session, login: Login, server: Server, wanted: Wanted) -> Looks:
+@dataclass(frozen=True)
+class Search:
+    """What is looked for in every database; ``maintains``: the server has a privilege of its own for maintenance."""
+
+    server: Server
+    choice: Choice
+    limits: Limits
+    disk: Disk
+    maintains: bool
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is enough to see the tables that something may be due for: none has to be known by its name."""
+        choice = self.choice
+        return not (choice.tables or choice.tables_exclude or choice.full or choice.repack)
+
+
+def look_at_all(session: Session, login: Login, server: Server, wanted: Wanted, limits: Limits) -> Looks:
     """Look at every database that is not left out, one after the other."""
     looks = Looks()
-    maintains = session.row(_PRIVILEGE)["there"]
     rewriting = bool(wanted.choice.full or wanted.choice.repack)
     disk = look_at_disk(session, told=wanted.free_bytes) if rewriting else Disk()
+    search = Search(server, wanted.choice, limits, disk, maintains=session.row(_PRIVILEGE)["there"])
     for database in server.databases:
         if database.template or not database.open or _left_out(database, wanted):
             continue
         try:
-            if database.name == session.database:
-                ground = _look(session, server, wanted.choice, disk, maintains=maintains)
-            else:
-                ground = _look_in(database, login, server, wanted.choice, disk, maintains=maintains)
+            ground = _look(session, search) if database.name == session.database else _look_in(database, login, search)
         except Absent as absent:
             looks.absent[database.name] = absent
         except QueryError as error:
@@ -78,31 +98,49 @@ def _left_out(database: DatabaseName, wanted: Wanted) -> bool:
     return any(fnmatchcase(database.name, glob) for glob in wanted.databases_exclude)
 
 
-def _look_in(
-    database: DatabaseName, login: Login, server: Server, choice: Choice, disk: Disk, *, maintains: bool
-) -> Ground:
+def _look_in(database: DatabaseName, login: Login, search: Search) -> Ground:
+    server = search.server
     if not database.allowed:
         grant = server.grant("CONNECT", on="DATABASE", name=database.name)
         raise Absent(f"{server.user} may not connect to database {database.name}", remedy=grant)
     try:
         with connect(login, database=database.name, read_only=True) as own:
-            return _look(own, server, choice, disk, maintains=maintains)
+            return _look(own, search)
     except ConnectError as error:
         raise Absent(error.message, remedy=error.remedy, status="unknown") from None
 
 
-def _look(session: Session, server: Server, choice: Choice, disk: Disk, *, maintains: bool) -> Ground:
-    allowed = {row["oid"] for row in session.rows(_OWNED)}
-    if maintains and not server.superuser:
-        allowed |= {row["oid"] for row in session.rows(_MAINTAINED)}
+def _look(session: Session, search: Search) -> Ground:
+    server = search.server
+    unmeasured = collect_unmeasured(session, server, Settings())
+    if search.narrow:
+        tables = tables_that_may_be_due(
+            session,
+            unmeasured=unmeasured.counts,
+            xid_age=search.limits.freeze_max_age * search.choice.share,
+            mxid_age=search.limits.multixact_freeze_max_age * search.choice.share,
+        )
+    else:
+        tables = tables_by_catalog(session)
+    owner = "only a table's owner, or the database's, may vacuum it"
     ground = Ground(
         database=session.database,
-        tables=tables_by_catalog(session),
-        unmeasured=collect_unmeasured(session, server, Settings()),
-        allowed=frozenset(allowed),
-        grant=server.grant("pg_maintain") if maintains else "only a table's owner, or the database's, may vacuum it",
+        tables=tables,
+        unmeasured=unmeasured,
+        allowed=_allowed(session, search, tables),
+        grant=server.grant("pg_maintain") if search.maintains else owner,
+        counted=count_tables(session) if search.narrow else None,
     )
-    return with_rewrites(ground, session, server, choice, disk)
+    return with_rewrites(ground, session, server, search.choice, search.disk)
+
+
+def _allowed(session: Session, search: Search, tables: tuple[Table, ...]) -> frozenset[int]:
+    if search.server.superuser:
+        return frozenset(table.oid for table in tables)
+    allowed = {row["oid"] for row in session.rows(_OWNED)}
+    if search.maintains:
+        allowed |= {row["oid"] for row in session.rows(_MAINTAINED)}
+    return frozenset(allowed)
 
 
 def horizon(session: Session, server: Server) -> tuple[tuple[Holder, int], ...]:

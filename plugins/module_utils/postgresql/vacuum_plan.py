@@ -112,7 +112,7 @@ def decide(
     holder = next((found_held.holder for table, _reason in held if (found_held := held_by(table))), None)
     return Decided(
         database=ground.database,
-        looked_at=len(tables),
+        looked_at=len(tables) if ground.counted is None else ground.counted[0] + ground.counted[1] * first,
         due=len(needed) + len({job.target for job in rewritten_jobs}),
         jobs=tuple(sorted(jobs, key=lambda job: (job.stage, -job.need.score, job.table.oid))),
         forbidden=tuple(need.table for need in open_needs if need.due and need.table.oid not in ground.allowed),

@@ -89,7 +89,7 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
         return _not_begun(context, login, "skipped", absent.message, remedy=remedy)
     horizon = Horizon(session, server)
     memory = _remembered(context, login)
-    looks = vacuum_ground.look_at_all(session, login, server, wanted)
+    looks = vacuum_ground.look_at_all(session, login, server, wanted, limits)
     decided = [
         decide(
             ground,

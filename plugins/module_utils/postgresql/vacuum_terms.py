@@ -47,6 +47,8 @@ class Held:
 class Ground:
     """One database as it was found.
 
+    ``tables`` may leave out those that nothing can be due for; ``counted`` then says how many there are, the database's
+    own and the shared ones.
     ``allowed`` are the oids that this login may vacuum, ``grant`` the statement that would let it vacuum the others.
     ``wasted`` is, of the tables named for a rewrite, the share of their size in percent that one would win back, and
     ``tablespaces`` where on the ``disk`` they lie. ``repack`` is None where no table of it is named for pg_repack.
@@ -57,6 +59,7 @@ class Ground:
     unmeasured: Unmeasured
     allowed: frozenset[int]
     grant: str = ""
+    counted: tuple[int, int] | None = None
     wasted: Mapping[int, float | Absent] = field(default_factory=dict)
     tablespaces: Mapping[int, int] = field(default_factory=dict)
     disk: Disk = field(default_factory=Disk)
