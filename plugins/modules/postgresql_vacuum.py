@@ -151,9 +151,48 @@ options:
     type: int
     default: 1073741824
   full_min_percent:
-    description: How many percent of a table have to be unused for it to be rewritten, from 1 to 100.
+    description: How many percent of a table have to be unused for it to be rewritten, either way, from 1 to 100.
     type: float
     default: 30.0
+  repack:
+    description:
+      - Tables that are rewritten by C(pg_repack) where that wins enough back. They can be read and written meanwhile,
+        but for a moment at the beginning and at the end.
+      - The program has to be on the host where the module runs, and the extension of the same version in the database.
+        The login has to be a superuser. What stands in the way is said, and the table is left alone.
+      - Nobody's session is ended. A table that others hold for longer than O(lock_timeout) is left alone.
+      - What an earlier C(pg_repack) has left behind in a database named here, when it was killed or the server went
+        down, is removed, for its trigger writes down every change for nobody.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      database:
+        description: Its database.
+        type: str
+        required: true
+      schema:
+        description: Its schema.
+        type: str
+        default: public
+      table:
+        description: Its name, as it is, without quotes.
+        type: str
+        required: true
+  repack_max_bytes:
+    description: The largest table, with its indexes and TOAST, that C(pg_repack) rewrites.
+    type: int
+    default: 10737418240
+  free_bytes:
+    description:
+      - How many bytes are free where the tables of O(full) and O(repack) are, for who knows it better than the module.
+        A rewrite takes twice the table with its indexes and TOAST.
+      - By default the disks are asked, where the server is on this host.
+    type: int
+  unseen_bytes:
+    description: How many bytes a rewrite may take where nobody knows how many are free.
+    type: int
+    default: 268435456
 notes:
   - Only a table's owner, the database's owner, and since PostgreSQL 17 a member of C(pg_maintain), may vacuum a table.
     Others are named, with the statement that would allow it. Membership in C(pg_monitor) is needed to name what holds
@@ -188,6 +227,15 @@ EXAMPLES = r"""
       - database: shop
         table: events
     full_min_percent: 50
+
+- name: Win the space of a large table back while the shop goes on
+  fleetcare.maintenance.postgresql_vacuum:
+    tables: [public.orders]
+    repack:
+      - database: shop
+        table: orders
+    repack_max_bytes: 53687091200
+    table_timeout: 7200
 """
 
 RETURN = r"""
@@ -249,7 +297,8 @@ plan:
   elements: dict
   contains:
     action:
-      description: One of V(vacuum), V(vacuum and analyze), V(analyze), V(vacuum full).
+      description:
+        - One of V(vacuum), V(vacuum and analyze), V(analyze), V(vacuum full), V(repack), V(clear up after pg_repack).
       type: str
       sample: vacuum and analyze
     target:
@@ -281,7 +330,8 @@ applied:
     before:
       description:
         - What the server counted before, C(rows), C(dead_rows), C(inserted_rows) since the last vacuum, and since the
-          last analyze C(modified_rows), C(xid_age) and C(bytes).
+          last analyze C(modified_rows), C(xid_age) and C(bytes). Of V(repack) the C(bytes) of the table with its
+          indexes and TOAST alone.
       type: dict
     after:
       description: The same afterwards.

@@ -21,7 +21,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     ConnectError,
     QueryError,
     Session,
-    connect,
     read_login,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import look_at_disk
@@ -47,6 +46,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.i
     is_equal,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import Limits, take_alone
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex import BUDGET, read_budget
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, look
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings

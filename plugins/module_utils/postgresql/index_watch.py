@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, Deadline
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, connect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import (
     Allowance,

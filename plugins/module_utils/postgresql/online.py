@@ -18,10 +18,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     QueryError,
     Session,
     driver,
-    open_session,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.interruption import interruptible
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import (
     read_pressure,

@@ -26,12 +26,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
     Session,
-    connect,
     read_login,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import take_alone
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex_act import Doer, Sessions
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex_plan import (
     NEEDS,

@@ -21,7 +21,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     Login,
     Session,
-    open_session,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
@@ -33,6 +32,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.o
     worded,
     work,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.reindex_plan import (
     Decision,
     Wanted,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -65,7 +65,17 @@ SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
   LEFT JOIN pg_class main ON c.relkind = 't' AND main.reltoastrelid = c.oid
   LEFT JOIN pg_namespace main_n ON main_n.oid = main.relnamespace
  WHERE c.relkind IN ('r', 'm', 't', 'p')
+   AND (%(due)s::bigint[] IS NULL OR c.oid::bigint = ANY(%(due)s)
+        OR c.relkind = 'p' OR c.relispartition OR c.reloptions IS NOT NULL OR main.reloptions IS NOT NULL
+        OR pg_stat_get_dead_tuples(c.oid) > 0 OR pg_stat_get_ins_since_vacuum(c.oid) > 0
+        OR pg_stat_get_mod_since_analyze(c.oid) > 0
+        OR (c.relfrozenxid <> '0' AND age(c.relfrozenxid) > %(xid_age)s)
+        OR (c.relminmxid <> '0' AND mxid_age(c.relminmxid) > %(mxid_age)s))
  ORDER BY c.oid
+"""
+_COUNT = """
+SELECT count(*) FILTER (WHERE NOT relisshared) AS own, count(*) FILTER (WHERE relisshared) AS shared
+  FROM pg_class WHERE relkind IN ('r', 'm', 't', 'p')
 """
 _LIMITS = """
 SELECT current_setting('autovacuum')::bool AS enabled, current_setting('track_counts')::bool AS counted,
@@ -185,8 +195,33 @@ def tables_by_catalog(session: Session) -> tuple[Table, ...]:
     return _tables(session, exact=False)
 
 
-def _tables(session: Session, *, exact: bool) -> tuple[Table, ...]:
-    return tuple(read_table(row) for row in session.rows(_TABLES, {"exact": exact}))
+def tables_that_may_be_due(
+    session: Session, *, unmeasured: Iterable[int], xid_age: float, mxid_age: float
+) -> tuple[Table, ...]:
+    """Those of the catalog that something can be due for: written to, old, partitioned, with options of their own.
+
+    Where nothing was written since the last vacuum and analyze, no threshold is passed. ``unmeasured`` are oids of
+    tables that lack statistics, the ages those up to which nothing has to be frozen.
+    """
+    return _tables(session, exact=False, due=list(unmeasured), xid_age=xid_age, mxid_age=mxid_age)
+
+
+def count_tables(session: Session) -> tuple[int, int]:
+    """How many relations with rows are the database's own, and how many all databases share."""
+    row = session.row(_COUNT)
+    return row["own"], row["shared"]
+
+
+def _tables(
+    session: Session,
+    *,
+    exact: bool,
+    due: list[int] | None = None,
+    xid_age: float = 0.0,
+    mxid_age: float = 0.0,
+) -> tuple[Table, ...]:
+    given = {"exact": exact, "due": due, "xid_age": xid_age, "mxid_age": mxid_age}
+    return tuple(read_table(row) for row in session.rows(_TABLES, given))
 
 
 def read_table(row: Mapping[str, Any]) -> Table:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,34 +19,21 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan im
     Unachieved,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import repack_act
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
     Login,
     QueryError,
     Session,
     driver,
-    open_session,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_counters import Counters, count
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_need import FREEZING, vacuum_urges
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Job
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Job
 
-# Without a size that is asked of the file: whoever has locked the table would hold this up. VACUUM and ANALYZE write
-# the pages that they have found into pg_class.
-_COUNTERS = """
-SELECT n.nspname::text AS schema, c.relname::text AS name, c.relfilenode::bigint AS file,
-       greatest(c.reltuples, -1)::float8 AS rows, c.relpages AS pages,
-       CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) END AS xid_age,
-       CASE WHEN c.relminmxid <> '0' THEN mxid_age(c.relminmxid) END AS mxid_age,
-       (to_jsonb(c) ->> 'relallfrozen')::int AS all_frozen,
-       pg_stat_get_dead_tuples(c.oid) AS dead, pg_stat_get_ins_since_vacuum(c.oid) AS inserted_since_vacuum,
-       pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
-       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
-       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
-       c.relpages::bigint * current_setting('block_size')::bigint AS bytes
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
-"""
 _PROGRESS = """
 SELECT phase, heap_blks_total AS pages, heap_blks_scanned AS scanned FROM pg_stat_progress_vacuum WHERE pid = %s
 """
@@ -74,57 +61,6 @@ class Manner:
     buffer_usage_limit: str = ""
     alone: bool = False
     rings: bool = False
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What the server says of one table at one moment."""
-
-    schema: str
-    name: str
-    file: int
-    rows: float
-    pages: int
-    xid_age: int | None
-    mxid_age: int | None
-    all_frozen: int | None
-    dead: int
-    inserted_since_vacuum: int
-    modified_since_analyze: int
-    vacuumed: datetime | None
-    analyzed: datetime | None
-    bytes: int
-
-    def shown(self) -> dict[str, Any]:
-        """As results carry it."""
-        return {
-            "rows": int(self.rows) if self.rows >= 0 else None,
-            "dead_rows": self.dead,
-            "inserted_rows": self.inserted_since_vacuum,
-            "modified_rows": self.modified_since_analyze,
-            "xid_age": self.xid_age,
-            "bytes": self.bytes,
-        }
-
-    def applied_to(self, table: Table) -> Table:
-        return replace(
-            table,
-            rows=self.rows,
-            pages=self.pages,
-            all_frozen=self.all_frozen,
-            xid_age=self.xid_age,
-            mxid_age=self.mxid_age,
-            dead=self.dead,
-            inserted_since_vacuum=self.inserted_since_vacuum,
-        )
-
-
-def count(session: Session, oid: int) -> Counters:
-    """Raises NotNeeded where there is no such table any more."""
-    rows = session.rows(_COUNTERS, (oid,))
-    if not rows:
-        raise NotNeeded("it is there no more")
-    return Counters(**rows[0])
 
 
 def statements(job: Job, manner: Manner, *, schema: str, name: str) -> list[Any]:
@@ -192,6 +128,7 @@ class Doer:
     session: Session | None = None
     notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
+    repacking: int = 0
     seen: str = ""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -216,6 +153,9 @@ class Doer:
         with self.guard:
             if self.session is not None and self.at_work:
                 self.session.cancel()
+            table, database = self.repacking, self.session.database if self.session is not None else ""
+        if table:
+            repack_act.end_from_outside(self.login, database=database, table=table)
 
     def close(self) -> None:
         self._drop()
@@ -231,6 +171,10 @@ class Doer:
 
     def _do(self, job: Job) -> Effect:
         session = self._in(job.database)
+        if job.remains is not None:
+            return repack_act.clear(session, job, lock_timeout=self.manner.lock_timeout)
+        if job.program:
+            return self._repack(session, job)
         before = count(session, job.table.oid)
         self._still_needed(job, before)
         self.seen = ""
@@ -240,6 +184,21 @@ class Doer:
         self._proven(job, before, after)
         self._judge(job, before, after)
         return Effect(before=before.shown(), after=after.shown())
+
+    def _repack(self, session: Session, job: Job) -> Effect:
+        self.seen = ""
+        self.repacking = job.table.oid
+        limit = min(self.manner.table_timeout, self.budget.left())
+        try:
+            return repack_act.repack(session, job, lock_timeout=self.manner.lock_timeout, seconds=limit)
+        except NotNeeded as error:
+            raise Left(error.message) from None
+        except MaintenanceError as error:
+            if self.budget.stopped and not isinstance(error, (Unachieved, ConnectError)):
+                raise MaintenanceError(f"stopped: {self.budget.stopped}; {error.message}") from None
+            raise
+        finally:
+            self.repacking = 0
 
     def _in(self, database: str) -> Session:
         if self.session is not None and (self.session.database != database or self.session.broken):

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,16 +15,23 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Login,
     QueryError,
     Session,
-    connect,
-    driver,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, holders
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.rewrite_ground import with_rewrites
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName, Server
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Table, tables_by_catalog
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
+    Limits,
+    Table,
+    count_tables,
+    tables_by_catalog,
+    tables_that_may_be_due,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import collect_unmeasured
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import Wanted
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Choice, Ground
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Choice, Ground
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 
 # VACUUM asks who owns the table, or the database; since there is a privilege of its own, it asks for that as well.
@@ -41,16 +46,6 @@ SELECT c.oid::bigint AS oid FROM pg_class c
 """
 _PRIVILEGE = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_maintain') AS there"
 _ANCHOR = "SELECT age('3'::xid) AS anchor"
-_EXTENSION = """
-SELECT n.nspname::text AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
- WHERE e.extname = 'pgstattuple'
-"""
-_WASTED = "SELECT approx_free_space + dead_tuple_len AS wasted, table_len FROM {}.pgstattuple_approx(%s::oid::regclass)"
-_SIZES = """
-SELECT coalesce(pg_table_size(%(oid)s), 0) AS heap_bytes, coalesce(pg_indexes_size(%(oid)s), 0) AS index_bytes,
-       0 AS toast_bytes
-"""
-_DIRECTORY = "SELECT setting AS path FROM pg_settings WHERE name = 'data_directory'"
 _RING = "SELECT current_setting('vacuum_buffer_usage_limit', true) IS NOT NULL AS there"
 
 
@@ -62,25 +57,40 @@ class Looks:
     absent: dict[str, Absent] = field(default_factory=dict)
 
 
-def look_at_all(session: Session, login: Login, server: Server, wanted: Wanted) -> Looks:
+@dataclass(frozen=True)
+class Search:
+    """What is looked for in every database; ``maintains``: the server has a privilege of its own for maintenance."""
+
+    server: Server
+    choice: Choice
+    limits: Limits
+    disk: Disk
+    maintains: bool
+
+    @property
+    def narrow(self) -> bool:
+        """Whether it is enough to see the tables that something may be due for: none has to be known by its name."""
+        choice = self.choice
+        return not (choice.tables or choice.tables_exclude or choice.full or choice.repack)
+
+
+def look_at_all(session: Session, login: Login, server: Server, wanted: Wanted, limits: Limits) -> Looks:
     """Look at every database that is not left out, one after the other."""
     looks = Looks()
-    maintains = session.row(_PRIVILEGE)["there"]
-    free = _free_bytes(session, login) if wanted.choice.full else None
+    rewriting = bool(wanted.choice.full or wanted.choice.repack)
+    disk = look_at_disk(session, told=wanted.free_bytes) if rewriting else Disk()
+    search = Search(server, wanted.choice, limits, disk, maintains=session.row(_PRIVILEGE)["there"])
     for database in server.databases:
         if database.template or not database.open or _left_out(database, wanted):
             continue
         try:
-            if database.name == session.database:
-                ground = _look(session, server, wanted.choice, maintains=maintains)
-            else:
-                ground = _look_in(database, login, server, wanted.choice, maintains=maintains)
+            ground = _look(session, search) if database.name == session.database else _look_in(database, login, search)
         except Absent as absent:
             looks.absent[database.name] = absent
         except QueryError as error:
             looks.absent[database.name] = Absent(error.message, status="unknown")
         else:
-            looks.grounds.append(replace(ground, free_bytes=free))
+            looks.grounds.append(ground)
     return looks
 
 
@@ -88,79 +98,49 @@ def _left_out(database: DatabaseName, wanted: Wanted) -> bool:
     return any(fnmatchcase(database.name, glob) for glob in wanted.databases_exclude)
 
 
-def _look_in(database: DatabaseName, login: Login, server: Server, choice: Choice, *, maintains: bool) -> Ground:
+def _look_in(database: DatabaseName, login: Login, search: Search) -> Ground:
+    server = search.server
     if not database.allowed:
         grant = server.grant("CONNECT", on="DATABASE", name=database.name)
         raise Absent(f"{server.user} may not connect to database {database.name}", remedy=grant)
     try:
         with connect(login, database=database.name, read_only=True) as own:
-            return _look(own, server, choice, maintains=maintains)
+            return _look(own, search)
     except ConnectError as error:
         raise Absent(error.message, remedy=error.remedy, status="unknown") from None
 
 
-def _look(session: Session, server: Server, choice: Choice, *, maintains: bool) -> Ground:
-    tables = _with_sizes(session, choice, tables_by_catalog(session))
-    allowed = {row["oid"] for row in session.rows(_OWNED)}
-    if maintains and not server.superuser:
-        allowed |= {row["oid"] for row in session.rows(_MAINTAINED)}
-    return Ground(
+def _look(session: Session, search: Search) -> Ground:
+    server = search.server
+    unmeasured = collect_unmeasured(session, server, Settings())
+    if search.narrow:
+        tables = tables_that_may_be_due(
+            session,
+            unmeasured=unmeasured.counts,
+            xid_age=search.limits.freeze_max_age * search.choice.share,
+            mxid_age=search.limits.multixact_freeze_max_age * search.choice.share,
+        )
+    else:
+        tables = tables_by_catalog(session)
+    owner = "only a table's owner, or the database's, may vacuum it"
+    ground = Ground(
         database=session.database,
         tables=tables,
-        unmeasured=collect_unmeasured(session, server, Settings()),
-        allowed=frozenset(allowed),
-        grant=server.grant("pg_maintain") if maintains else "only a table's owner, or the database's, may vacuum it",
-        wasted=_wasted(session, server, choice, tables),
+        unmeasured=unmeasured,
+        allowed=_allowed(session, search, tables),
+        grant=server.grant("pg_maintain") if search.maintains else owner,
+        counted=count_tables(session) if search.narrow else None,
     )
+    return with_rewrites(ground, session, server, search.choice, search.disk)
 
 
-def _wasted(
-    session: Session, server: Server, choice: Choice, tables: tuple[Table, ...]
-) -> Mapping[int, float | Absent]:
-    named = {(schema, name) for database, schema, name in choice.full if database == session.database}
-    wanted = [table for table in tables if (table.schema, table.name) in named and table.kind in ("r", "m")]
-    return {table.oid: _wasted_by(session, server, table) for table in wanted}
-
-
-def _with_sizes(session: Session, choice: Choice, tables: tuple[Table, ...]) -> tuple[Table, ...]:
-    """The tables named for a rewrite with the sizes that their files have now."""
-    named = {(schema, name) for database, schema, name in choice.full if database == session.database}
-    found = []
-    for table in tables:
-        if (table.schema, table.name) in named and table.kind in ("r", "m"):
-            row = session.row(_SIZES, {"oid": table.oid})
-            table = replace(table, **row)
-        found.append(table)
-    return tuple(found)
-
-
-def _wasted_by(session: Session, server: Server, table: Table) -> float | Absent:
-    """How much of a table is not in use, in percent: dead, or free."""
-    extension = session.rows(_EXTENSION)
-    if not extension:
-        return Absent(
-            "without pgstattuple it is not known what a rewrite would win back", remedy="CREATE EXTENSION pgstattuple"
-        )
-    sql = driver().sql
-    query = sql.SQL(_WASTED).format(sql.Identifier(extension[0]["schema"]))
-    try:
-        (row,) = session.rows(query, (table.oid,))
-    except QueryError as error:
-        remedy = server.grant("pg_stat_scan_tables") if error.is_denied else ""
-        return Absent(f"what a rewrite would win back could not be asked: {error.message}", remedy=remedy)
-    return 100.0 * row["wasted"] / row["table_len"] if row["table_len"] else 0.0
-
-
-def _free_bytes(session: Session, login: Login) -> int | None:
-    """What is free where the data is; None where that cannot be known from this host."""
-    if not login.over_socket:
-        return None
-    paths = session.rows(_DIRECTORY)
-    try:
-        told = os.statvfs(paths[0]["path"])
-    except (IndexError, OSError):
-        return None
-    return told.f_bavail * told.f_frsize
+def _allowed(session: Session, search: Search, tables: tuple[Table, ...]) -> frozenset[int]:
+    if search.server.superuser:
+        return frozenset(table.oid for table in tables)
+    allowed = {row["oid"] for row in session.rows(_OWNED)}
+    if search.maintains:
+        allowed |= {row["oid"] for row in session.rows(_MAINTAINED)}
+    return frozenset(allowed)
 
 
 def horizon(session: Session, server: Server) -> tuple[tuple[Holder, int], ...]:

@@ -109,13 +109,14 @@ def needs(
     tables are left out: their own session alone can vacuum them.
     """
     by_oid = {table.oid: table for table in tables}
+    missing = unmeasured or {}
     children = _modified_in_partitions(tables)
     found = [
         need_of(
             replace(table, modified_since_analyze=children.get(table.oid, 0)) if table.kind == "p" else table,
             limits,
             main=by_oid.get(table.main) if table.main is not None else None,
-            unmeasured=(unmeasured or {}).get(table.oid, 0),
+            unmeasured=missing.get(table.oid, 0),
             share=share,
         )
         for table in tables
@@ -139,7 +140,7 @@ def need_of(
     elif due_analyze and not due_vacuum:
         due_vacuum = [urge for urge in vacuum if urge.cause not in FREEZING and urge.due(share * COMPANION)]
     return Need(
-        replace(table, options=options),
+        table if options == table.options else replace(table, options=options),
         vacuum=tuple(sorted(due_vacuum, key=lambda urge: -urge.share)),
         analyze=tuple(sorted(due_analyze, key=lambda urge: -urge.share)),
         enabled=_switch(options, "autovacuum_enabled"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,19 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import Choice
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Choice
 
+#: How a table is named whose rewrite is asked for.
+_NAMED: Mapping[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "database": {"type": "str", "required": True},
+        "schema": {"type": "str", "default": "public"},
+        "table": {"type": "str", "required": True},
+    },
+}
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     **client.ARGUMENTS,
     "databases_exclude": {"type": "list", "elements": "str", "default": []},
@@ -37,18 +48,13 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "parallel": {"type": "int"},
     "index_cleanup": {"type": "str", "default": "auto", "choices": ["auto", "on", "off"]},
     "truncate": {"type": "bool", "default": False},
-    "full": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "database": {"type": "str", "required": True},
-            "schema": {"type": "str", "default": "public"},
-            "table": {"type": "str", "required": True},
-        },
-    },
+    "full": _NAMED,
     "full_max_bytes": {"type": "int", "default": 1024**3},
     "full_min_percent": {"type": "float", "default": 30.0},
+    "repack": _NAMED,
+    "repack_max_bytes": {"type": "int", "default": 10 * 1024**3},
+    "free_bytes": {"type": "int"},
+    "unseen_bytes": {"type": "int", "default": 256 * 1024**2},
 }
 #: From, to, and what it counts.
 _RANGES: Mapping[str, tuple[float, float, str]] = {
@@ -64,6 +70,9 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "parallel": (0, 1024, "workers"),
     "full_max_bytes": (0, 2**50, "bytes"),
     "full_min_percent": (1, 100, "percent"),
+    "repack_max_bytes": (0, 2**50, "bytes"),
+    "free_bytes": (0, 2**60, "bytes"),
+    "unseen_bytes": (0, 2**60, "bytes"),
 }
 _SIZE = re.compile(r"\d{1,9} ?(?:B|kB|MB|GB|TB)?")
 
@@ -77,6 +86,7 @@ class Wanted:
     allowance: Allowance
     jobs: int
     databases_exclude: tuple[str, ...]
+    free_bytes: int | None = None
 
 
 def read_wanted(params: Mapping[str, Any]) -> Wanted:
@@ -90,6 +100,12 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         raise OptionError("buffer_usage_limit", ring, "a size such as 2MB, or 0 for no limit")
     if not params["vacuum"] and not params["analyze"]:
         raise OptionError("analyze", False, "true where vacuum is false: nothing would be left to do")
+    full, repack = _named(params["full"]), _named(params["repack"])
+    twice = set(full) & set(repack)
+    if twice:
+        raise OptionError(
+            "repack", ".".join(min(twice)), "a table that is not in full too: one way of rewriting is enough"
+        )
     return Wanted(
         choice=Choice(
             vacuum=params["vacuum"],
@@ -97,9 +113,12 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
             tables=tuple(params["tables"]),
             tables_exclude=tuple(params["tables_exclude"]),
             share=params["need_percent"] / 100.0,
-            full=tuple((entry["database"], entry["schema"], entry["table"]) for entry in params["full"]),
+            full=full,
             full_max_bytes=params["full_max_bytes"],
             full_min_percent=params["full_min_percent"],
+            repack=repack,
+            repack_max_bytes=params["repack_max_bytes"],
+            unseen_bytes=params["unseen_bytes"],
         ),
         manner=Manner(
             lock_timeout=float(params["lock_timeout"]),
@@ -118,4 +137,9 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         ),
         jobs=params["jobs"],
         databases_exclude=tuple(params["databases_exclude"]),
+        free_bytes=params["free_bytes"],
     )
+
+
+def _named(entries: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str, str], ...]:
+    return tuple((entry["database"], entry["schema"], entry["table"]) for entry in entries)

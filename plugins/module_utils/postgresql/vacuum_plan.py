@@ -6,83 +6,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Step, kept
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import kept
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.rewrite_plan import rewrites
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import Unmeasured
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_need import (
     FREEZING,
     Need,
     covering,
     needs,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import (
+    Choice,
+    Ground,
+    Held,
+    Job,
+)
 
 #: What a vacuum behind an unchanged horizon cannot better; inserted rows it reads and marks all the same.
 _HELD = ("dead", *FREEZING)
 #: So many objects that were left alone are named one by one.
 KEPT = 100
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which tables are looked at, and what may be done to them; the user's own words."""
-
-    vacuum: bool = True
-    analyze: bool = True
-    tables: tuple[str, ...] = ()
-    tables_exclude: tuple[str, ...] = ()
-    share: float = 1.0
-    full: tuple[tuple[str, str, str], ...] = ()
-    full_max_bytes: int = 1024**3
-    full_min_percent: float = 30.0
-
-
-@dataclass(frozen=True)
-class Held:
-    """What keeps the dead rows of a database: the oldest snapshot's transaction id, and who has it."""
-
-    xmin: int
-    holder: Holder
-
-
-@dataclass(frozen=True)
-class Ground:
-    """One database as it was found.
-
-    ``allowed`` are the oids that this login may vacuum, ``grant`` the statement that would let it vacuum the others.
-    ``wasted`` is, of the tables named for a rewrite, the share of their size in percent that one would win back.
-    """
-
-    database: str
-    tables: tuple[Table, ...]
-    unmeasured: Unmeasured
-    allowed: frozenset[int]
-    grant: str = ""
-    wasted: Mapping[int, float | Absent] = field(default_factory=dict)
-    free_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Job(Step):
-    """One statement, or two, on one table. ``table`` carries the storage parameters that count for it."""
-
-    database: str = ""
-    table: Table = field(default_factory=lambda: Table(0, "", ""))
-    need: Need = field(default_factory=lambda: Need(Table(0, "", "")))
-    vacuum: bool = False
-    analyze: bool = False
-    full: bool = False
-
-    @property
-    def after_all(self) -> bool:
-        """Whether it has to wait until the work on single tables is over: it reads them along."""
-        return self.table.kind == "p"
 
 
 @dataclass(frozen=True)
@@ -127,18 +75,23 @@ def decide(
     table without its partitions. ``held_by`` says who keeps a table's dead rows now, and ``remembered``, by oid, behind
     which transaction id the last vacuum of a table could not clean.
     """
-    tables = [table for table in ground.tables if _chosen(table, choice) and (first or not table.shared)]
+    passing = ground.repack.passing if ground.repack else frozenset()
+    tables = [
+        table
+        for table in ground.tables
+        if _chosen(table, choice) and (first or not table.shared) and (table.schema, table.name) not in passing
+    ]
     found = needs(
         # The whole database is looked at, for a TOAST goes by its table and a partitioned table by its partitions.
         ground.tables,
         limits,
-        unmeasured={table.oid: ground.unmeasured.of(table) for table in ground.tables},
+        unmeasured=ground.unmeasured.counts,
         share=choice.share,
     )
     chosen = {table.oid for table in tables}
     needed = [_reduced(need, choice) for need in found if need.table.oid in chosen]
-    full, refused = _rewrites(ground, choice)
-    rewritten = {table.oid for table, _words in full}
+    rewritten_jobs, refused = rewrites(ground, choice)
+    rewritten = {job.table.oid for job in rewritten_jobs if job.full}
     needed = [need for need in needed if need.due and not {need.table.oid, need.table.main} & rewritten]
     held: list[tuple[Table, str]] = []
     open_needs: list[Need] = []
@@ -155,13 +108,13 @@ def decide(
         along = covering([need for need in open_needs if need.table.oid in ground.allowed], ground.tables)
         open_needs = [replace(need, analyze=()) if need.table.oid in along else need for need in open_needs]
     jobs = [_job(ground.database, need) for need in open_needs if need.due and need.table.oid in ground.allowed]
-    jobs += [_rewrite(ground.database, table, words) for table, words in full]
+    jobs += rewritten_jobs
     holder = next((found_held.holder for table, _reason in held if (found_held := held_by(table))), None)
     return Decided(
         database=ground.database,
-        looked_at=len(tables),
-        due=len(needed) + len(full),
-        jobs=tuple(sorted(jobs, key=lambda job: (job.full, job.after_all, -job.need.score, job.table.oid))),
+        looked_at=len(tables) if ground.counted is None else ground.counted[0] + ground.counted[1] * first,
+        due=len(needed) + len({job.target for job in rewritten_jobs}),
+        jobs=tuple(sorted(jobs, key=lambda job: (job.stage, -job.need.score, job.table.oid))),
         forbidden=tuple(need.table for need in open_needs if need.due and need.table.oid not in ground.allowed),
         held=tuple(held),
         refused=tuple(refused),
@@ -173,10 +126,12 @@ def decide(
 def in_order(decided: Sequence[Decided]) -> list[Job]:
     """The jobs of all databases, the most urgent first; rewrites, which lock readers out, come last."""
     jobs = [job for one in decided for job in one.jobs]
-    return sorted(jobs, key=lambda job: (job.full, job.after_all, -job.need.score, job.database, job.table.oid))
+    return sorted(jobs, key=lambda job: (job.stage, -job.need.score, job.database, job.table.oid))
 
 
 def _chosen(table: Table, choice: Choice) -> bool:
+    if not choice.tables and not choice.tables_exclude:
+        return True
     name = f"{table.main_schema}.{table.main_name}" if table.kind == "t" else f"{table.schema}.{table.name}"
     wanted = not choice.tables or any(fnmatchcase(name, glob) for glob in choice.tables)
     return wanted and not any(fnmatchcase(name, glob) for glob in choice.tables_exclude)
@@ -217,59 +172,6 @@ def _job(database: str, need: Need) -> Job:
         need=need,
         vacuum=bool(need.vacuum),
         analyze=bool(need.analyze),
-    )
-
-
-def _rewrites(ground: Ground, choice: Choice) -> tuple[list[tuple[Table, str]], list[tuple[str, str]]]:
-    """The tables that are rewritten, with the reason, and those named for it that are not."""
-    by_name = {(table.schema, table.name): table for table in ground.tables if table.kind in ("r", "m")}
-    found: list[tuple[Table, str]] = []
-    refused: list[tuple[str, str]] = []
-    for database, schema, name in choice.full:
-        if database != ground.database:
-            continue
-        table = by_name.get((schema, name))
-        if table is None:
-            refused.append((f"{schema}.{name}", "there is no such table to rewrite"))
-            continue
-        reason, wasted = _against_rewrite(table, ground, choice)
-        if reason:
-            refused.append((table.label, reason))
-        else:
-            found.append((table, f"{wasted:.0f} % of {quantity(table.total_bytes, 'B')} would be won back"))
-    return found, refused
-
-
-def _against_rewrite(table: Table, ground: Ground, choice: Choice) -> tuple[str, float]:
-    if table.oid not in ground.allowed:
-        return f"not allowed: {ground.grant}", 0.0
-    if table.total_bytes > choice.full_max_bytes:
-        most = quantity(choice.full_max_bytes, "B")
-        return f"it has {quantity(table.total_bytes, 'B')}, and full_max_bytes is {most}", 0.0
-    wasted = ground.wasted.get(table.oid, Absent("it is not known what a rewrite would win back"))
-    if isinstance(wasted, Absent):
-        return f"{wasted.message}; {wasted.remedy}".rstrip("; "), 0.0
-    if wasted < choice.full_min_percent:
-        return f"a rewrite would win back {wasted:.0f} %, and full_min_percent is {choice.full_min_percent:g}", wasted
-    if ground.free_bytes is not None and ground.free_bytes < 2 * table.total_bytes:
-        free, needed = quantity(ground.free_bytes, "B"), quantity(2 * table.total_bytes, "B")
-        return f"{free} are free where the data is, and {needed} have to be", wasted
-    return "", wasted
-
-
-def _rewrite(database: str, table: Table, words: str) -> Job:
-    return Job(
-        action="vacuum full",
-        target=f"{database} {table.label}",
-        reason=words,
-        reversible=False,
-        estimate={"size_bytes": table.total_bytes, "rows": max(0, int(table.rows))},
-        database=database,
-        table=table,
-        need=Need(table),
-        vacuum=True,
-        analyze=True,
-        full=True,
     )
 
 

@@ -20,10 +20,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Login,
     QueryError,
     Session,
-    connect,
     read_login,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, oldest_holder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, look
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
     Limits,
@@ -41,11 +41,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import Wanted, read_wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import (
     Decided,
-    Held,
-    Job,
     decide,
     in_order,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Held, Job
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_words import (
     findings_of,
     metrics_of,
@@ -90,7 +89,7 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
         return _not_begun(context, login, "skipped", absent.message, remedy=remedy)
     horizon = Horizon(session, server)
     memory = _remembered(context, login)
-    looks = vacuum_ground.look_at_all(session, login, server, wanted)
+    looks = vacuum_ground.look_at_all(session, login, server, wanted, limits)
     decided = [
         decide(
             ground,
@@ -202,7 +201,7 @@ class Work:
         )
 
     def carry_out(self, plan: Sequence[Job], *, lag: tuple[float, str]) -> Execution:
-        """Work on single tables first, several at once; then on those that read others along, then rewrite."""
+        """A stage after the other, several jobs of it at once."""
         self.budget.feed(lag=lag, pressure=read_pressure(self.login))
         watcher = Watcher(self._look, self.budget, self._cancel)
         watcher.start()
@@ -260,9 +259,9 @@ class Work:
 
 
 def _stages(plan: Sequence[Job]) -> list[list[Job]]:
-    stages: dict[tuple[bool, bool], list[Job]] = {}
+    stages: dict[int, list[Job]] = {}
     for job in plan:
-        stages.setdefault((job.full, job.after_all), []).append(job)
+        stages.setdefault(job.stage, []).append(job)
     return [stages[key] for key in sorted(stages)]
 
 

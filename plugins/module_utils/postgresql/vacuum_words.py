@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalog
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import (
     Decided,
     planned_words,
@@ -138,6 +138,9 @@ def _evidence(decided: Decided, came: Came | None) -> Iterator[str]:
 
 def _done(entry: Mapping[str, Any]) -> str:
     before, after = entry["before"], entry["after"]
+    if "dead_rows" not in before:
+        sizes = f"{quantity(before['bytes'], 'B')} to {quantity(after['bytes'], 'B')}"
+        return f"{entry['action']} {entry['target']}: {sizes} in {duration(entry['seconds'])}"
     dead = f"dead rows {before['dead_rows']} to {after['dead_rows']}" if "vacuum" in entry["action"] else ""
     changed = (
         f"changed rows {before['modified_rows']} to {after['modified_rows']}" if "analyze" in entry["action"] else ""

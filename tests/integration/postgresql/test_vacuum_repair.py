@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import random
 import signal
 from datetime import timedelta
 from threading import Thread
 from typing import Any
-
-import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import ARGUMENTS
@@ -95,32 +92,6 @@ def test_quartet_postgresql_vacuum(database: Database) -> None:
     assert "4 done" in finding(runs[1])["summary"]
     assert [entry["status"] for entry in runs[3]["findings"]] == ["ok"]
     assert database.finding("statistics_missing")["value"] == 0
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_plan_of_check_mode_is_what_is_applied_whatever_the_tables_are_like(database: Database, seed: int) -> None:
-    chance = random.Random(seed)
-    names = [f"t{number}" for number in range(12)]
-    fill(database, *names, rows=1000)
-    for name in names:
-        statements = [
-            f"DELETE FROM {name} WHERE id <= {chance.randint(1, 900)}",  # noqa: S608
-            f"UPDATE {name} SET note = note || 'x' WHERE id % {chance.randint(1, 9)} = 0",  # noqa: S608
-            f"INSERT INTO {name} SELECT n, 'x' FROM generate_series(10001, {10001 + chance.randint(0, 2500)}) n",  # noqa: S608
-            f"ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = {chance.random():.2f})",
-            f"ALTER TABLE {name} SET (autovacuum_analyze_threshold = {chance.randint(0, 400)})",
-            f"ALTER TABLE {name} SET (autovacuum_vacuum_insert_threshold = {chance.choice([-1, 10, 2000])})",
-            f"ANALYZE {name}",
-            f"CREATE INDEX ON {name} (lower(note))",
-        ]
-        # One session each: what a session has counted it hands in at its end.
-        for statement in chance.sample(statements, chance.randint(0, 4)):
-            database.execute(statement)
-    planned, done, again = repair(database, check=True), repair(database, jobs=4), repair(database)
-
-    assert targets(done["plan"]) == targets(planned["plan"])
-    assert targets(done["applied"]) == targets(planned["plan"])
-    assert done["failures"] == done["kept"] == again["plan"] == []
 
 
 def test_a_vacuum_that_cannot_clean_names_who_holds_the_rows_and_is_not_repeated_in_vain(database: Database) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import Unmeasured
@@ -36,13 +37,11 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import (
     KEPT,
-    Choice,
     Decided,
-    Ground,
-    Held,
     decide,
     in_order,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Choice, Ground, Held
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_words import (
     findings_of,
     metrics_of,
@@ -187,7 +186,10 @@ def test_tables_of_all_databases_are_ordered_together_and_shared_ones_are_served
         ({"wasted": {20000: 29.0}}, "would win back 29 %"),
         ({"wasted": {20000: Absent("no pgstattuple", remedy="CREATE EXTENSION pgstattuple")}}, "CREATE EXTENSION"),
         ({"wasted": {20000: 90.0}, "allowed": frozenset()}, "not allowed"),
-        ({"wasted": {20000: 90.0}, "free_bytes": 1_000_000}, "are free where the data is"),
+        (
+            {"wasted": {20000: 90.0}, "disk": Disk(told=1_000_000)},
+            "it takes 1.6 MiB of free disk, and there are 976.6 KiB",
+        ),
     ],
 )
 def test_a_rewrite_needs_a_reason_and_room(found: dict[str, Any], reason: str) -> None:
