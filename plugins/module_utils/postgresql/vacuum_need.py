@@ -139,7 +139,7 @@ def need_of(
     elif due_analyze and not due_vacuum:
         due_vacuum = [urge for urge in vacuum if urge.cause not in FREEZING and urge.due(share * COMPANION)]
     return Need(
-        replace(table, options=options),
+        table if options == table.options else replace(table, options=options),
         vacuum=tuple(sorted(due_vacuum, key=lambda urge: -urge.share)),
         analyze=tuple(sorted(due_analyze, key=lambda urge: -urge.share)),
         enabled=_switch(options, "autovacuum_enabled"),
