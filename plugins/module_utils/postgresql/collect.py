@@ -35,7 +35,7 @@ _LANES = 2
 _LARGE = 2000
 _RELATIONS = "SELECT reltuples::bigint AS amount FROM pg_class WHERE oid = 'pg_catalog.pg_class'::regclass"
 #: What takes about as long as all the rest.
-_HEAVY = "tables"
+_HALF = frozenset({"tables", "unmeasured", "sequences", "table_bloat", "index_bloat", "index_reads"})
 _Found = dict[str, Reading[Any]]
 _Divide = Callable[[DatabaseName, Sequence[str]], None]
 
@@ -111,14 +111,15 @@ class _Inside:
             return dict.fromkeys(job.names, Absent(error.message, remedy=error.remedy, status="unknown"))
 
     def _ask(self, database: DatabaseName, names: Sequence[str], *, divide: _Divide | None = None) -> _Found:
-        """The parts of one database; of a large one its heavy part, and the others are left to ``divide``."""
+        """The parts of one database; of a large one a half, and the other is left to ``divide``."""
         if not database.allowed:
             grant = self.server.grant("CONNECT", on="DATABASE", name=database.name)
             raise Absent(f"{self.server.user} may not connect to database {database.name}", remedy=grant)
         with connect(self.login, database=database.name, read_only=True) as own:
-            if divide and _HEAVY in names and own.row(_RELATIONS)["amount"] >= _LARGE:
-                divide(database, [name for name in names if name != _HEAVY])
-                names = [_HEAVY]
+            rest = [name for name in names if name not in _HALF]
+            if divide and 0 < len(rest) < len(names) and own.row(_RELATIONS)["amount"] >= _LARGE:
+                divide(database, rest)
+                names = [name for name in names if name in _HALF]
             return _ask(DATABASE, names, session=own, server=self.server, settings=self.settings)
 
 

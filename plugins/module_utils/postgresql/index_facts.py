@@ -42,7 +42,7 @@ WITH knows AS MATERIALIZED (
     SELECT s.indexrelid, s.idx_scan,
            CASE WHEN (SELECT last_idx_scan FROM knows) THEN (to_jsonb(s) ->> 'last_idx_scan')::timestamptz
            END AS last_idx_scan
-      FROM pg_stat_all_indexes s
+      FROM pg_stat_all_indexes s WHERE s.idx_scan > 0
 )
 SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::text AS schema,
        c.relname::text AS name, t.relname::text AS table_name, t.relkind::text AS table_kind, c.relkind::text AS kind,
