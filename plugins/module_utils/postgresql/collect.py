@@ -36,6 +36,8 @@ _LARGE = 2000
 _RELATIONS = "SELECT reltuples::bigint AS amount FROM pg_class WHERE oid = 'pg_catalog.pg_class'::regclass"
 #: What takes about as long as all the rest.
 _HALF = frozenset({"tables", "unmeasured", "sequences", "table_bloat", "index_bloat", "index_reads"})
+#: What looks at sessions, and is asked while there is none of ours but the one that asks.
+_SESSIONS = ("activity", "horizon", "lock_table", "origins")
 _Found = dict[str, Reading[Any]]
 _Divide = Callable[[DatabaseName, Sequence[str]], None]
 
@@ -60,8 +62,10 @@ def collect(parts: Collection[str], *, login: Login, settings: Settings) -> Snap
             if not database.template and database.open and not _excluded(database, settings)
         ]
         inside = _Inside(login=login, settings=settings, server=server)
+        early = {name for name in parts if name in _SESSIONS}
+        found = _ask(CLUSTER, early, session=session, server=server, settings=settings)
         with inside.begun(names, wanted) as databases:
-            found = _ask(CLUSTER, parts, session=session, server=server, settings=settings)
+            found.update(_ask(CLUSTER, set(parts) - early, session=session, server=server, settings=settings))
     return Snapshot(server=server, now=server.now, parts=found, databases=databases)
 
 

@@ -44,13 +44,14 @@ SELECT current_setting('max_locks_per_transaction')::bigint
                      current_setting('autovacuum_max_workers'))::int + 1) AS room,
        (SELECT count(*) FROM (SELECT DISTINCT locktype, database, relation, page, tuple, virtualxid,
                                               transactionid::text, classid, objid, objsubid
-                                FROM pg_locks WHERE NOT fastpath AND mode <> 'SIReadLock') objects) AS locked
+                                FROM pg_locks WHERE NOT fastpath AND mode <> 'SIReadLock'
+                                               AND pid IS DISTINCT FROM pg_backend_pid()) objects) AS locked
 """
 _HOLDERS = """
 SELECT l.pid, coalesce(a.usename::text, a.backend_type, '') AS who, coalesce(a.datname::text, '-') AS database,
        coalesce(a.application_name, '') AS application, count(*) AS locks
   FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE NOT l.fastpath AND l.mode <> 'SIReadLock'
+ WHERE NOT l.fastpath AND l.mode <> 'SIReadLock' AND l.pid IS DISTINCT FROM pg_backend_pid()
  GROUP BY l.pid, 2, 3, 4 ORDER BY count(*) DESC, l.pid LIMIT 10
 """
 _WANTED = """

@@ -55,7 +55,8 @@ BREAKS = (
     "SELECT count(*) FROM swollen",
     "SELECT count(*) FROM generate_series(1, 12000) i JOIN LATERAL (SELECT 1 FROM written WHERE id = i + 3000) w ON true",
     *("INSERT INTO burnt VALUES (0)", "SELECT pg_switch_wal()") * 20,
-    "INSERT INTO written (words) SELECT 'y' FROM generate_series(1, 2000)",
+    "CHECKPOINT",
+    "INSERT INTO written (words) SELECT repeat('y', 1000) FROM generate_series(1, 4000)",
 )
 
 
