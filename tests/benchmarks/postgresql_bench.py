@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 IMAGE = "postgresql17peers"
 TABLES = 1000
 DATABASE = "bench"
-ROUNDS = 5
+ROUNDS = 3
 MEMORY_LIMIT_MIB = 80
 FILL = r"""
 CREATE DATABASE bench;
