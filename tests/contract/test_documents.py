@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import settings
 from ansible_collections.fleetcare.maintenance.tests.contract import tree
 from ansible_collections.fleetcare.maintenance.tests.contract.rehearsal import rehearse
+from ansible_collections.fleetcare.maintenance.tests.peers import check_postgres
 
 PAGES = [name for name in tree.files() if name.endswith(".md") and name != "CHANGELOG.md"]
 PLUGINS = {
@@ -116,3 +118,12 @@ def test_the_settings_of_the_page_are_the_settings_read() -> None:
     rows = re.findall(r"^\| (`maintenance_.*?) \|", tree.text("docs/architecture.md"), flags=re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(maintenance_\w+)\*?`", row)}
     assert sorted(named) == sorted(settings.NAMES | {settings.LEVELS_PREFIX})
+
+
+def test_the_page_on_postgresql_shows_what_each_action_of_check_postgres_is_here() -> None:
+    page = tree.text("docs/postgresql.md")
+    shown = page.split("<!-- check_postgres -->\n", 1)[1].split("<!-- end of check_postgres -->", 1)[0].strip()
+    known = {f"postgresql.{check}" for action in check_postgres.ACTIONS.values() for check in action.checks}
+
+    assert shown == check_postgres.table()
+    assert known <= set(CATALOGUE)

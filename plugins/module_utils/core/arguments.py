@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.module_utils.common.validation import (
     check_type_bool,
+    check_type_bytes,
     check_type_dict,
     check_type_float,
     check_type_int,
@@ -35,6 +36,7 @@ def _plain(value: object) -> object:
 #: How each type is read, and what it is called: one, and several in a list.
 _TYPES: Mapping[str, tuple[Callable[[Any], Any], str, str]] = {
     "bool": (check_type_bool, "true or false", "true and false"),
+    "bytes": (check_type_bytes, "a size such as 10M", "sizes"),
     "dict": (check_type_dict, "a mapping", "mappings"),
     "float": (check_type_float, "a number", "numbers"),
     "int": (check_type_int, "a whole number", "whole numbers"),

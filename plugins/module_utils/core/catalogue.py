@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
@@ -21,6 +22,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook, Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
+
+#: So many names fit into a sentence.
+_FEW = 12
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,25 @@ class Catalogue(Mapping[str, Check]):
                 check for check in self if fnmatchcase(check, bare) or fnmatchcase(check, f"{self.subject}.{bare}")
             }
             if not matched:
-                raise OptionError(option, glob, f"a glob that matches some of {', '.join(self)}")
+                raise OptionError(option, glob, f"a glob that matches a check: {self._near(bare)}")
             chosen = chosen - matched if glob.startswith("!") else chosen | matched
         return frozenset(chosen)
+
+    def _near(self, name: str) -> str:
+        """What may have been meant by a name that is none, or all that could be where they are few."""
+        prefix = f"{self.subject}."
+        bare = name[len(prefix) :] if name.startswith(prefix) else name
+        near = get_close_matches(bare, [check[len(prefix) :] for check in self], n=3)
+        if near:
+            return f"{' or '.join(prefix + found for found in near)}, perhaps"
+        known = list(self)
+        return f"one of {', '.join(known)}" if len(known) <= _FEW else f"one of the {len(known)} in docs/checks.md"
 
     def require(self, book: LevelBook) -> None:
         """Refuse levels for a check of this subject that does not exist: a typing error must not go unseen."""
         for check in sorted(book.checks()):
             if check not in self:
-                raise OptionError(f"levels.{check}", check, f"one of {', '.join(self)}")
+                raise OptionError(f"levels.{check}", check, f"the name of a check: {self._near(check)}")
             book.verify(check, self[check].levels)
 
     def measured(

@@ -159,13 +159,13 @@ class Relation:
 
 def large_heaps(session: Session, *, least: int, block: int) -> tuple[Relation, ...]:
     """Tables, materialized views and TOAST of at least so many bytes, temporary ones left out."""
-    rows = session.rows(_HEAPS, {"pages": max(1, least // block)})
+    rows = session.many(_HEAPS, {"pages": max(1, least // block)})
     return tuple(_relation({**row, "kind": _KINDS[row["kind"]]}) for row in rows)
 
 
 def large_trees(session: Session, *, least: int, block: int) -> tuple[Relation, ...]:
     """Valid b-tree indexes of at least so many bytes."""
-    rows = session.rows(_TREES, {"pages": max(1, least // block)})
+    rows = session.many(_TREES, {"pages": max(1, least // block)})
     return tuple(_relation({**row, "kind": "index"}) for row in rows)
 
 

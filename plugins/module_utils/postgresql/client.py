@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -12,6 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
@@ -24,6 +27,9 @@ APPLICATION = "fleetcare.maintenance"
 PACKAGE = "python3-psycopg, or psycopg by pip"
 #: The effective user is one for all threads.
 _IDENTITY = threading.Lock()
+#: All rows of a query as one value. The order of a query in FROM is that of the aggregate above it.
+_BUNDLE = "SELECT coalesce(json_agg(one), '[]')::text AS rows FROM ({}) one"
+_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS given (name, value)"
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 #: Options of every module that talks to PostgreSQL; the documentation fragment ``postgresql`` describes them.
@@ -53,13 +59,23 @@ _LIMITS: Mapping[str, tuple[float, float, str]] = {
 class ConnectError(MaintenanceError):
     """The server cannot be reached, or does not let us in.
 
-    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login.
+    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login,
+    ``crowded`` where it has no room for one more connection.
     """
 
-    def __init__(self, message: str, *, remedy: str = "", refused: bool = False, unwelcome: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        refused: bool = False,
+        unwelcome: bool = False,
+        crowded: bool = False,
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.refused = refused
         self.unwelcome = unwelcome
+        self.crowded = crowded
 
 
 class QueryError(MaintenanceError):
@@ -159,6 +175,17 @@ class Session:
         """The one row of a query that always has one."""
         return self.rows(query, parameters)[0]
 
+    def many(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a query that may have thousands, in the types of JSON: a time is asked for in seconds.
+
+        psycopg without its C part, as Debian installs it, fetches each value of each row by a call of its own, which
+        takes longer than the server needs for the query; this way there is one value.
+        """
+        sql = driver().sql
+        (bundle,) = self.rows(sql.SQL(_BUNDLE).format(sql.SQL(query)), parameters)
+        rows: list[dict[str, Any]] = json.loads(bundle["rows"])
+        return rows
+
     def execute(self, statement: Any, parameters: Sequence[Any] | None = None, *, single: bool = False) -> None:
         """Carry out a statement; one with names in it is put together by ``psycopg.sql``.
 
@@ -170,9 +197,8 @@ class Session:
 
     def set(self, **settings: str | int | float) -> None:
         """Set session variables: ``set(lock_timeout=2.0)``; times are seconds."""
-        for name, value in settings.items():
-            worded = f"{int(value * 1000)}ms" if isinstance(value, float) else str(value)
-            self.rows("SELECT set_config(%s, %s, false)", (name, worded))
+        worded = [f"{int(value * 1000)}ms" if isinstance(value, float) else str(value) for value in settings.values()]
+        self.rows(_SET, (list(settings), worded))
 
     @property
     def broken(self) -> bool:
@@ -203,6 +229,7 @@ class Session:
             ) from None
 
 
+@lru_cache(maxsize=1)
 def driver() -> Any:
     """The psycopg module. Raises DependencyError."""
     return require("psycopg", package=PACKAGE, minimum="3.1")
@@ -261,6 +288,13 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
 
 
 @contextmanager
+def as_ourselves() -> Iterator[None]:
+    """Nobody connects as another user meanwhile: that user is every thread's, and has not our rights on files."""
+    with _IDENTITY:
+        yield
+
+
+@contextmanager
 def _acting_as(login: Login) -> Iterator[None]:
     """Peer authentication goes by the effective user at the moment of connecting (SO_PEERCRED, man 7 unix)."""
     with _IDENTITY:
@@ -307,6 +341,7 @@ def _unreachable(error: Exception, login: Login, *, database: str) -> ConnectErr
         f"PostgreSQL at {login.place}, database {clean(database)}{user}: {words}.",
         remedy=remedy,
         refused=refused,
+        crowded="connection slots" in text or "too many c" in text,
         unwelcome=proof or "pg_hba.conf" in text or bool(re.search(r'role ".*" does not exist', text)),
     )
 
@@ -317,6 +352,11 @@ def _last_cause(text: str, login: Login) -> str:
     first = lines[0] if lines else "no reason given"
     words = first.split("failed: ", 1)[-1].replace("FATAL:  ", "").replace("FATAL: ", "").rstrip(".")
     return words.replace(login.password, "***") if login.password else words
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """A time that was asked for in seconds since 1970."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, tz=timezone.utc)
 
 
 def denied(error: QueryError, *, grant: str) -> Absent:

@@ -208,7 +208,7 @@ def collect_configuration(session: Session, _server: Server, _settings: Settings
         for entry in row["settings"]:
             name, _equals, value = entry.partition("=")
             overrides[f"{name} of {whose or 'all roles'}"] = value
-    return Configuration(tuple(Setting(**row) for row in session.rows(_SETTINGS)), overrides)
+    return Configuration(tuple(Setting(**row) for row in session.many(_SETTINGS)), overrides)
 
 
 def collect_files(session: Session, server: Server, _settings: Settings) -> Files:

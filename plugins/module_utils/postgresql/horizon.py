@@ -223,15 +223,24 @@ def _used_up(view: View, check: str, ages: Mapping[Ages, int], what: str) -> Ite
     candidates = [
         Candidate(
             view.item(entry.name),
-            100.0 * age / WRAP,
-            f"{entry.name}: {100.0 * age / WRAP:.1f} %, the oldest {what} is {age} old",
-            note=f"{entry.name}: {age} of {WRAP}{_nature(entry)}",
+            _share(age),
+            f"{entry.name}: {_share(age):.1f} %, the oldest {what} {_aged(age)}",
+            note=f"{entry.name}: {age} of {WRAP}{_nature(entry)}" if age >= 0 else f"{entry.name}: {_aged(age)}",
             evidence=tuple(_held_up(view, entry.name)),
             remedy=_drop(entry.name) if entry.invalid else "",
         )
         for entry, age in ages.items()
     ]
     yield from tell(view, check, view.place, candidates, f"age of the oldest {what}, of what it can reach")
+
+
+def _share(age: int) -> float:
+    """Per cent of what an age can reach; one from the future has gone past it, or its data are damaged."""
+    return 100.0 * age / WRAP if age >= 0 else 100.0
+
+
+def _aged(age: int) -> str:
+    return f"is {age} old" if age >= 0 else f"lies {-age} in the future"
 
 
 def _drop(database: str) -> str:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session, moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 
@@ -21,7 +22,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 # table and shows in the progress view (its pid does to everybody), who rebuilds or drops one locks the index itself.
 # The size of a locked relation would have to wait for its lock; of such a one the pages of the catalog stand in.
 _INDEXES = """
-WITH locked AS MATERIALIZED (
+WITH knows AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'pg_catalog.pg_stat_all_indexes'::regclass
+                                              AND attname = 'last_idx_scan') AS last_idx_scan
+), locked AS MATERIALIZED (
     SELECT relation, pid, mode = 'AccessExclusiveLock' AS fully, granted
       FROM pg_locks
      WHERE locktype = 'relation' AND pid IS DISTINCT FROM pg_backend_pid()
@@ -35,15 +39,18 @@ WITH locked AS MATERIALIZED (
            bool_or(k.contype = 'f') AS referenced
       FROM pg_constraint k WHERE k.conindid <> 0 GROUP BY k.conindid
 ), counted AS MATERIALIZED (
-    SELECT s.indexrelid, s.idx_scan, (to_jsonb(s) ->> 'last_idx_scan')::timestamptz AS last_idx_scan
-      FROM pg_stat_all_indexes s
+    SELECT s.indexrelid, s.idx_scan,
+           CASE WHEN (SELECT last_idx_scan FROM knows) THEN (to_jsonb(s) ->> 'last_idx_scan')::timestamptz
+           END AS last_idx_scan
+      FROM pg_stat_all_indexes s WHERE s.idx_scan > 0
 )
 SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::text AS schema,
        c.relname::text AS name, t.relname::text AS table_name, t.relkind::text AS table_kind, c.relkind::text AS kind,
        am.amname::text AS method, i.indisvalid AS valid, i.indisready AS ready, i.indisunique AS unique,
        i.indisprimary AS primary, i.indisexclusion AS exclusion, i.indimmediate AS immediate,
        i.indisreplident AS replica_identity, i.indisclustered AS clustered,
-       coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) AS nulls_not_distinct,
+       CASE WHEN i.indisunique THEN coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false)
+            ELSE false END AS nulls_not_distinct,
        ARRAY(SELECT CASE k.attnum WHEN 0 THEN '(' || pg_get_indexdef(i.indexrelid, k.place::int, true) || ')'
                                   ELSE quote_ident(a.attname) END
                FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, place)
@@ -63,7 +70,7 @@ SELECT i.indexrelid::bigint AS oid, i.indrelid::bigint AS table_oid, n.nspname::
             THEN coalesce(pg_relation_size(i.indexrelid), 0)
             ELSE c.relpages::bigint * current_setting('block_size')::bigint END AS bytes,
        greatest(t.reltuples, 0)::float8 AS rows,
-       coalesce(counted.idx_scan, 0) AS scans, counted.last_idx_scan AS last_scan,
+       coalesce(counted.idx_scan, 0) AS scans, extract(epoch FROM counted.last_idx_scan)::float8 AS last_scan,
        pg_has_role(t.relowner, 'USAGE') AS owned,
        CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_maintain')
             THEN has_table_privilege(t.oid, 'MAINTAIN') ELSE false END AS maintained,
@@ -261,21 +268,31 @@ def collect_foreign_keys(session: Session, _server: Server, _settings: Settings)
 
 def _unlocked(session: Session, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     try:
-        return session.rows(query, {**parameters, "exact": True})
+        return session.many(query, {**parameters, "exact": True})
     except QueryError as error:
         # Somebody has locked a relation between the look at the locks and the look at its size.
         if not error.is_locked:
             raise
-        return session.rows(query, {**parameters, "exact": False})
+        return session.many(query, {**parameters, "exact": False})
 
 
-def read_index(row: Mapping[str, Any]) -> Index:
-    """A row of the query as an index."""
-    columns = row["columns"]
-    vectors = [[int(word) for word in row[name].split()] for name in ("classes", "collations", "options")]
-    keys = tuple(Key(*parts) for parts in zip(columns, *vectors))
-    plain = {name: value for name, value in row.items() if name not in ("columns", "classes", "collations", "options")}
-    return Index(keys=keys, included=tuple(columns[len(keys) :]), **plain)
+def read_index(row: dict[str, Any]) -> Index:
+    """A row of the query as an index; the row is used up."""
+    columns = row.pop("columns")
+    vectors = [_vector(row.pop(name)) for name in ("classes", "collations", "options")]
+    keys = tuple(map(_key, columns, *vectors))
+    row["last_scan"] = moment(row["last_scan"])
+    return Index(keys=keys, included=tuple(columns[len(keys) :]), **row)
+
+
+@lru_cache(maxsize=1024)
+def _vector(words: str) -> tuple[int, ...]:
+    return tuple(map(int, words.split()))
+
+
+@lru_cache(maxsize=1024)
+def _key(text: str, operators: int, collation: int, option: int) -> Key:
+    return Key(text, operators, collation, option)
 
 
 def families(indexes: Sequence[Index]) -> list[Family]:

@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     QueryError,
     Session,
     connect,
+    moment,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import (
     Family,
@@ -79,7 +80,8 @@ SELECT count(*) AS amount FROM pg_stat_replication r
    AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')
 """
 _USED = """
-SELECT s.indexrelid::bigint AS oid, (to_jsonb(s) ->> 'last_idx_scan')::timestamptz AS last_scan
+SELECT s.indexrelid::bigint AS oid,
+       extract(epoch FROM (to_jsonb(s) ->> 'last_idx_scan')::timestamptz)::float8 AS last_scan
   FROM pg_stat_user_indexes s WHERE s.idx_scan > 0
 """
 #: Candidates of a database whose first sight is remembered, the largest first.
@@ -139,7 +141,7 @@ def _statistics(session: Session, facts: Mapping[str, Any], *, place: str) -> St
     since = max((moment for moment in (facts["reset"], facts["begun"]) if moment is not None), default=None)
     if since is None:
         raise Absent(f"{place} does not tell since when it counts", status="unknown")
-    used = {row["oid"]: row["last_scan"] for row in session.rows(_USED)}
+    used = {row["oid"]: moment(row["last_scan"]) for row in session.many(_USED)}
     return Statistics(place=place, since=since, now=facts["now"], used=used)
 
 

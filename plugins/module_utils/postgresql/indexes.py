@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
@@ -160,9 +161,9 @@ def duplicates(indexes: Sequence[Index]) -> list[Superfluous]:
     return sorted(found, key=lambda one: (-one.family.bytes, one.family.root.oid))
 
 
-def overlaps(indexes: Sequence[Index]) -> list[Superfluous]:
-    """Indexes that a wider one makes superfluous, the largest first; equal ones are not told again."""
-    gone = {one.family.root.oid for one in duplicates(indexes)}
+def overlaps(indexes: Sequence[Index], *, equal: Sequence[Superfluous] | None = None) -> list[Superfluous]:
+    """Indexes that a wider one makes superfluous, the largest first; the ``equal`` ones are not told again."""
+    gone = {one.family.root.oid for one in (duplicates(indexes) if equal is None else equal)}
     found: list[Superfluous] = []
     for group in _by_table(indexes).values():
         staying = [family.root for family in group if family.root.oid not in gone]
@@ -177,12 +178,12 @@ def overlaps(indexes: Sequence[Index]) -> list[Superfluous]:
 
 
 def _by_table(indexes: Sequence[Index]) -> Mapping[int, list[Family]]:
-    """Families by table; a partition's part of another index counts as one of its table, to be held against others."""
+    """Families of the tables with more than one index; a partition's part of another index counts as its table's."""
     known = {family.root.oid: family for family in families(indexes)}
     groups: dict[int, list[Family]] = {}
     for index in indexes:
-        groups.setdefault(index.table_oid, []).append(known.get(index.oid, Family(index)))
-    return groups
+        groups.setdefault(index.table_oid, []).append(known.get(index.oid) or Family(index))
+    return {table: group for table, group in groups.items() if len(group) > 1}
 
 
 def _worth(index: Index) -> tuple[bool, bool, int, int, int]:
@@ -275,13 +276,19 @@ def _why(index: Index) -> str:
 
 def duplicate(view: View) -> Iterator[Answer]:
     for database, indexes in view.in_databases("index_facts"):
-        yield from _superfluous(view, "postgresql.index_duplicate", database, duplicates(indexes), "duplicate indexes")
+        found = _duplicates(view, database, indexes)
+        yield from _superfluous(view, "postgresql.index_duplicate", database, found, "duplicate indexes")
     yield from view.absences("postgresql.index_duplicate", "index_facts")
+
+
+def _duplicates(view: View, database: str, indexes: Sequence[Index]) -> list[Superfluous]:
+    return view.once(f"duplicates of {database}", partial(duplicates, indexes))
 
 
 def overlap(view: View) -> Iterator[Answer]:
     for database, indexes in view.in_databases("index_facts"):
-        yield from _superfluous(view, "postgresql.index_overlap", database, overlaps(indexes), "overlapping indexes")
+        found = overlaps(indexes, equal=_duplicates(view, database, indexes))
+        yield from _superfluous(view, "postgresql.index_overlap", database, found, "overlapping indexes")
     yield from view.absences("postgresql.index_overlap", "index_facts")
 
 

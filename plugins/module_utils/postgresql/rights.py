@@ -15,7 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, as_ourselves
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, Topic, View
 
@@ -106,6 +106,11 @@ def collect_folder(session: Session, server: Server, _settings: Settings) -> Fol
     if not session.login.over_socket:
         raise Absent("the connection comes over the network", remedy="Ask on the server's own host, over its socket.")
     path = session.row("SELECT current_setting('data_directory') AS path")["path"]
+    with as_ourselves():
+        return _look_at_folder(path, server)
+
+
+def _look_at_folder(path: str, server: Server) -> Folder:
     try:
         found = os.stat(path)
         with open(os.path.join(path, "postmaster.pid"), encoding="utf-8", errors="replace") as stream:

@@ -167,7 +167,7 @@ class Pace:
 
 
 def collect_sequences(session: Session, _server: Server, _settings: Settings) -> tuple[Counter, ...]:
-    return tuple(Counter(**row) for row in session.rows(_SEQUENCES))
+    return tuple(Counter(**row) for row in session.many(_SEQUENCES))
 
 
 def pace(counter: Counter, before: int, *, seconds: float) -> Pace | None:

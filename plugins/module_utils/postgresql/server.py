@@ -94,7 +94,7 @@ def quoted(name: str) -> str:
 def look(session: Session) -> Server:
     """Ask a cluster what it is, in three queries. Raises ConnectError, QueryError."""
     facts = session.row(_FACTS)
-    views = {row["name"]: frozenset(row["columns"]) for row in session.rows(_VIEWS)}
+    views = {row["name"]: frozenset(row["columns"]) for row in session.many(_VIEWS)}
     return Server(
         place=session.login.place,
         version_number=facts["version_number"],

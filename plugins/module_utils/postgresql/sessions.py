@@ -17,6 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questio
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.locks import wanted_locks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.statement import without_literals
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, Topic, View
@@ -118,7 +119,10 @@ _CLIENT = "client backend"
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of pg_stat_activity. Ages in seconds, None where the server tells none."""
+    """A row of pg_stat_activity. Ages in seconds, None where the server tells none.
+
+    ``wants`` is the lock that it waits for.
+    """
 
     pid: int
     database: str | None
@@ -132,6 +136,7 @@ class Backend:
     state_age: float | None
     blocked_by: tuple[int, ...]
     statement: str
+    wants: str = ""
 
     @property
     def words(self) -> str:
@@ -165,7 +170,11 @@ class Prepared:
 def collect_activity(session: Session, server: Server, _settings: Settings) -> Activity:
     if not server.monitors:
         raise Absent("this login sees its own sessions alone", remedy=server.grant())
-    backends = tuple(Backend(**{**row, "blocked_by": tuple(row["blocked_by"])}) for row in session.rows(_ACTIVITY))
+    rows = session.rows(_ACTIVITY)
+    wanted = wanted_locks(session, server) if any(row["blocked_by"] for row in rows) else {}
+    backends = tuple(
+        Backend(**{**row, "blocked_by": tuple(row["blocked_by"])}, wants=wanted.get(row["pid"], "")) for row in rows
+    )
     return Activity(backends, **session.row(_LIMITS))
 
 
@@ -262,6 +271,7 @@ def blocking_tree(backends: Sequence[Backend]) -> list[str]:
         # A prepared transaction blocks with pid 0, a session that is gone by now with one that nobody has.
         words = known.words if known else ("a prepared transaction" if pid == 0 else f"pid {pid}, which is gone")
         age = f", waits for {duration(known.state_age or 0.0)}" if known and known.blocked_by else ""
+        age += f" for {known.wants}" if known and known.blocked_by and known.wants else ""
         lines.append(f"{'. ' * depth}{words}{age}")
         if pid in told:
             return

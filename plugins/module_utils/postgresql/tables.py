@@ -11,26 +11,35 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session, moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 
 # The size of a relation is asked under a lock, so one that is locked, or about to be, would hold up the whole query:
 # of such a one the pages that pg_class knows stand in. The server's functions are asked and not pg_stat_all_tables,
-# which adds up all indexes of every table for counters that are not needed here.
+# which adds up all indexes of every table for counters that are not needed here. A relation without a page has no map
+# of free or visible ones either, and an index has none of visible ones.
 _TABLES = """
-WITH locked AS MATERIALIZED (
+WITH knows AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM pg_attribute
+                    WHERE attrelid = 'pg_catalog.pg_class'::regclass AND attname = 'relallfrozen') AS relallfrozen
+), locked AS MATERIALIZED (
     SELECT DISTINCT relation FROM pg_locks
      WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
        AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-), sized AS MATERIALIZED (
-    SELECT c.oid, locked.relation IS NOT NULL AS locked,
-           CASE WHEN %(exact)s AND locked.relation IS NULL
-                THEN coalesce(pg_relation_size(c.oid, 'main') + pg_relation_size(c.oid, 'fsm')
-                              + pg_relation_size(c.oid, 'vm'), 0)
-                ELSE c.relpages::bigint * current_setting('block_size')::bigint END AS bytes
+), measured AS MATERIALIZED (
+    SELECT c.oid, c.relkind, c.relpages, locked.relation IS NOT NULL AS locked,
+           CASE WHEN %(exact)s AND locked.relation IS NULL THEN coalesce(pg_relation_size(c.oid, 'main'), 0)
+           END AS bytes
       FROM pg_class c LEFT JOIN locked ON locked.relation = c.oid
      WHERE c.relkind IN ('r', 'm', 't', 'i')
+), sized AS MATERIALIZED (
+    SELECT oid, locked,
+           CASE WHEN bytes IS NULL THEN relpages::bigint * current_setting('block_size')::bigint
+                WHEN bytes = 0 THEN 0
+                WHEN relkind = 'i' THEN bytes + coalesce(pg_relation_size(oid, 'fsm'), 0)
+                ELSE bytes + coalesce(pg_relation_size(oid, 'fsm') + pg_relation_size(oid, 'vm'), 0) END AS bytes
+      FROM measured
 ), indexed AS (
     SELECT i.indrelid, sum(s.bytes)::bigint AS bytes, bool_or(s.locked) AS locked
       FROM pg_index i JOIN sized s ON s.oid = i.indexrelid GROUP BY i.indrelid
@@ -42,14 +51,16 @@ SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
        main.oid::bigint AS main, main_n.nspname::text AS main_schema, main.relname::text AS main_name,
        coalesce(c.reloptions, '{}') AS options,
        greatest(c.reltuples, -1)::float8 AS rows, c.relpages AS pages,
-       (to_jsonb(c) ->> 'relallfrozen')::int AS all_frozen,
+       CASE WHEN (SELECT relallfrozen FROM knows) THEN (to_jsonb(c) ->> 'relallfrozen')::int END AS all_frozen,
        CASE WHEN c.relfrozenxid <> '0' THEN age(c.relfrozenxid) END AS xid_age,
        CASE WHEN c.relminmxid <> '0' THEN mxid_age(c.relminmxid) END AS mxid_age,
        pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
        pg_stat_get_ins_since_vacuum(c.oid) AS inserted_since_vacuum,
        pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
-       greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
-       greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
+       extract(epoch FROM greatest(pg_stat_get_last_vacuum_time(c.oid),
+                                   pg_stat_get_last_autovacuum_time(c.oid)))::float8 AS vacuumed,
+       extract(epoch FROM greatest(pg_stat_get_last_analyze_time(c.oid),
+                                   pg_stat_get_last_autoanalyze_time(c.oid)))::float8 AS analyzed,
        coalesce(own.bytes, 0) AS heap_bytes, coalesce(indexes.bytes, 0) AS index_bytes,
        (coalesce(toast.bytes, 0) + coalesce(toast_indexes.bytes, 0))::bigint AS toast_bytes,
        coalesce(own.locked, false) AS locked,
@@ -221,11 +232,14 @@ def _tables(
     mxid_age: float = 0.0,
 ) -> tuple[Table, ...]:
     given = {"exact": exact, "due": due, "xid_age": xid_age, "mxid_age": mxid_age}
-    return tuple(read_table(row) for row in session.rows(_TABLES, given))
+    return tuple(map(read_table, session.many(_TABLES, given)))
 
 
-def read_table(row: Mapping[str, Any]) -> Table:
-    return Table(**{**row, "options": read_options(row["options"])})
+def read_table(row: dict[str, Any]) -> Table:
+    """A row of the query as a table; the row is used up."""
+    row["options"] = read_options(row["options"])
+    row["vacuumed"], row["analyzed"] = moment(row["vacuumed"]), moment(row["analyzed"])
+    return Table(**row)
 
 
 def read_options(raw: Sequence[str]) -> dict[str, str]:

@@ -75,5 +75,5 @@ class Unmeasured:
 
 def collect_unmeasured(session: Session, _server: Server, _settings: Settings) -> Unmeasured:
     exact = session.row(_READABLE)["readable"]
-    found = session.rows((_COLUMNS if exact else _TABLES) + _FILLED)
+    found = session.many((_COLUMNS if exact else _TABLES) + _FILLED)
     return Unmeasured({row["oid"]: row["missing"] for row in found}, exact=exact)

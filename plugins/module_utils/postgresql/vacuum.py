@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
@@ -195,7 +196,8 @@ def analyze_due(view: View) -> Iterator[Answer]:
 def _due(view: View, check: str, phrase: str, urges: Callable[[Need], tuple[Urge, ...]]) -> Iterator[Answer]:
     limits = _limits(view)
     for database, tables in _tables(view):
-        found = [(_behind(urge), urge, need.table) for need in needs(tables, limits) for urge in urges(need)]
+        needed = view.once(f"needs of {database}", partial(needs, tables, limits))
+        found = [(_behind(urge), urge, need.table) for need in needed for urge in urges(need)]
         # Age has a check of its own, which knows that it is normal to reach the limit.
         found = [entry for entry in found if entry[1].cause not in FREEZING and entry[1].due()]
         found.sort(key=lambda entry: (-entry[0], entry[2].oid))

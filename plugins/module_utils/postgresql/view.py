@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, parse_time
@@ -23,6 +23,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Login, Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class View(Words):
 
     cluster: Snapshot
     settings: Settings
+    _outcomes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, name: str, work: Callable[[], T]) -> T:
+        """The outcome of work that several questions share; ``name`` says of what."""
+        if name not in self._outcomes:
+            self._outcomes[name] = work()
+        outcome: T = self._outcomes[name]
+        return outcome
 
     @property
     def place(self) -> str:

@@ -87,8 +87,9 @@ _CONTROL = """
 SELECT extract(epoch FROM clock_timestamp() - checkpoint_time)::float8 AS age,
        -- The segment where the checkpoint began was last written to when the WAL went on to the next.
        (SELECT extract(epoch FROM clock_timestamp() - modification)::float8 FROM pg_ls_waldir()
-         WHERE name = pg_walfile_name(redo_lsn)) AS pending,
-       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), redo_lsn)::float8 AS written,
+         WHERE name = redo_wal_file) AS pending,
+       pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                            ELSE pg_current_wal_insert_lsn() END, redo_lsn)::float8 AS written,
        extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8 AS timeout
   FROM pg_control_checkpoint()
 """
@@ -137,9 +138,7 @@ def collect_checkpoints(session: Session, server: Server, _settings: Settings) -
     return Counters({name: value or 0 for name, value in row.items() if name != "reset"}, row["reset"])
 
 
-def collect_control(session: Session, server: Server, _settings: Settings) -> Control:
-    if server.in_recovery:
-        raise Absent("a standby follows the checkpoints of its primary")
+def collect_control(session: Session, _server: Server, _settings: Settings) -> Control:
     return Control(**session.row(_CONTROL))
 
 

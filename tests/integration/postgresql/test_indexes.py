@@ -201,6 +201,7 @@ def test_unused_is_what_nobody_scans_and_nothing_rests_on(database: Database) ->
 def test_a_login_without_rights_sees_indexes_too(database: Database) -> None:
     fill(database)
     database.execute('CREATE INDEX twice ON "User" (id)')
+    database.findings("index_hit")
     statuses = [
         {finding["check"]: finding["status"] for finding in database.findings("index_*", "foreign_*", user=user)}
         for user in ("tester", "watcher", "nobody_special")

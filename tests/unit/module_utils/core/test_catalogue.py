@@ -58,6 +58,19 @@ def test_a_glob_that_matches_nothing_is_refused():
         CATALOGUE.select(["dsik"])
 
 
+def test_a_name_that_is_none_is_answered_with_what_may_have_been_meant():
+    many = Catalogue("web", [check(f"web.page{number}") for number in range(20)])
+    refused = []
+    for catalogue, name in ((CATALOGUE, "disk_byte"), (CATALOGUE, "xyz"), (many, "xyz")):
+        with pytest.raises(OptionError) as told:
+            catalogue.select([name])
+        refused.append(str(told.value).partition("matches a check: ")[2])
+
+    assert refused[0] == "host.disk_bytes or host.disk_io, perhaps."
+    assert refused[1] == "one of host.disk_bytes, host.disk_io, host.cpu."
+    assert refused[2] == "one of the 20 in docs/checks.md."
+
+
 @given(st.lists(st.sampled_from(["*", "disk*", "cpu", "!cpu", "!disk_io", "!*"])))
 def test_a_choice_is_always_of_the_catalogue(globs):
     assert CATALOGUE.select(globs) <= set(CATALOGUE)

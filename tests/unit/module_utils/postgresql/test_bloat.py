@@ -200,8 +200,10 @@ class Scripted:
         self.broken = False
 
     def rows(self, query: str, _parameters: object = None) -> list[dict[str, object]]:
-        if "pg_extension" in query:
-            return [{"schema": 'my "tools"', "name": "pgstattuple_approx", "allowed": True}]
+        assert "pg_extension" in query
+        return [{"schema": 'my "tools"', "name": "pgstattuple_approx", "allowed": True}]
+
+    def many(self, _query: str, _parameters: object = None) -> list[dict[str, object]]:
         shape = {"schema": "public", "kind": "r", "main": None, "rows": 10.0, "fill": None, "block": 8192}
         statistics = {"allowed": True, "widths": [4], "nulls": [0.0], "lengths": [4], "aligns": ["i"]}
         return [{"oid": oid, "name": f"t{oid}", "pages": 50_000 - oid, **shape, **statistics} for oid in range(5)]

@@ -54,7 +54,7 @@ def key(oid: int = 1, *columns: str, **facts: Any) -> ForeignKey:
 
 
 def test_a_row_becomes_an_index_with_its_keys_and_what_it_includes() -> None:
-    read = read_index(ROW)
+    read = read_index(dict(ROW))
 
     assert read.keys == (Key('(lower("e mail"))', 3126, 100, 3), Key("kind", 1978, 0, 0))
     assert read.included == ("id",)

@@ -72,7 +72,7 @@ def causes(one: Table, limits: Limits = LIMITS, **more: object) -> tuple[list[st
 
 
 def test_a_row_of_the_server_is_read() -> None:
-    found = read_table(ROW)
+    found = read_table(dict(ROW))
 
     assert found.options == {"fillfactor": "70", "autovacuum_vacuum_scale_factor": "0.5"}
     assert found.total_bytes == 1097728 + 466944 + 8192
