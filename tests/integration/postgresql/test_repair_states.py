@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -68,6 +70,20 @@ MAKES = st.sampled_from(
 )
 
 
+def own(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is planned for the tables of the test; those of the catalog change while it makes its own."""
+    return [step for step in result["plan"] if " public." in step["target"] or "TOAST of public." in step["target"]]
+
+
+def looked_at(result: dict[str, Any]) -> list[str]:
+    """How many tables a run says it has looked at."""
+    return [
+        number
+        for finding in result["findings"]
+        for number in re.findall(r"(?:of|with) (\d+) table", finding["summary"])
+    ]
+
+
 def empty(database: Database) -> None:
     database.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 
@@ -104,8 +120,8 @@ def test_vacuum_applies_what_it_planned_and_then_plans_nothing(
     done = test_vacuum_repair.repair(database, **options)
     again = test_vacuum_repair.repair(database, **options)
 
-    assert wide["plan"] == narrow["plan"]
-    assert wide["findings"] == narrow["findings"]
+    assert own(wide) == own(narrow) == planned["plan"]
+    assert looked_at(wide) == looked_at(narrow)
     assert done["plan"] == planned["plan"]
     # Several jobs end in another order than they begin.
     assert sorted(test_vacuum_repair.targets(done["applied"])) == sorted(test_vacuum_repair.targets(planned["plan"]))
