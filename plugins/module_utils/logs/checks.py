@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import checks as reading
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import checks as review
 
 CATALOGUE = Catalogue(
     "logs",
     [
         *reading.CHECKS,
+        *review.CHECKS,
     ],
 )
