@@ -13,7 +13,7 @@ CHECKS = (
         id="logs.errors",
         title="Errors an hour",
         meaning="Lines whose own level is error or worse, a stack trace counted once, by the hour since the last run "
-        "(at least one hour). The words of a message or a path are no level. What is worst and what is new stands first.",
+        "(at least one hour). The words of a message or a path are no level. What is new and worst comes first.",
         remedy="Read the templates under evidence; name what is known and harmless in the option ignore.",
         source="files, journalctl, Docker Engine API",
         unit="1/h",
@@ -39,8 +39,8 @@ CHECKS = (
     Check(
         id="logs.spike",
         title="Times the usual rate of errors",
-        meaning="The rate of a kind of error, or of all errors of a log, against its own average over earlier runs. Asked "
-        "from the fourth review of a log on, for kinds that came at least ten times.",
+        meaning="The rate of a kind of error, or of all errors of a log, against its own average over earlier runs. "
+        "Asked from the fourth review of a log on, for kinds that came at least ten times.",
         remedy="Look at what else changed at that time: traffic, a dependency, a deployment.",
         source="rates remembered from earlier runs, newer ones weighing more",
         levels=Levels(warning=5, critical=20),
@@ -48,8 +48,8 @@ CHECKS = (
     Check(
         id="logs.release",
         title="Kinds of errors that are new since the release",
-        meaning="Templates that were met first after the release named in the option release, in this run or an earlier "
-        "one.",
+        meaning="Templates that were met first after the release named in the option release, in this run or in an "
+        "earlier one.",
         remedy="Compare with what the release changed; roll back where users are hit.",
         source="templates remembered from earlier runs, with the release under which each was first met",
         levels=Levels(warning=1),

@@ -14,15 +14,19 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import Account, Sighting
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
+    RUNS_TO_KNOW,
+    Account,
+    Sighting,
+)
 
 
 @dataclass(frozen=True)
 class Reading:
     """How the reading of one log went.
 
-    ``trouble`` says why it could not be read, ``fault`` that it should have been; ``losses`` are reasons with bytes where
-    known; ``lines`` all new lines, ``odd_lines`` those of them that were too long or not understood.
+    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``losses`` are reasons, with bytes where
+    they are known; ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
     source: str
@@ -130,17 +134,20 @@ def judge_release(kinds: Sequence[Mapping[str, Any]], release: str, *, book: Lev
     yield from _measured("logs.release", release, len(kinds), phrase, book=book, evidence=evidence)
 
 
-def quiet(checks: Sequence[str], answers: Sequence[Answer]) -> Iterator[Answer]:
-    """One answer for every check of which no log has anything to say: that this is so."""
-    words = {
-        "logs.fatal": "no fatal error",
-        "logs.new": "no kind of error that was not seen before",
-        "logs.spike": "no rate of errors to compare, or none that stands out",
-    }
+def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequence[Account]) -> Iterator[Answer]:
+    """One answer for every check of which no log has anything to say: that this is so, or that it is too early."""
     told = {answer.check for answer in answers if isinstance(answer, Finding)}
-    for check in checks:
-        if check in words and check not in told:
-            yield CATALOGUE.stated(check, "all logs", "ok", words[check])
+    compared = any(one.hours is not None for one in accounts)
+    settled = any(one.settled for one in accounts)
+    words = {
+        "logs.fatal": (True, "no fatal error"),
+        "logs.new": (compared, "no kind of error that was not seen before"),
+        "logs.spike": (settled, "no rate of errors stands out"),
+    }
+    for check, (known, sentence) in words.items():
+        if check in checks and check not in told:
+            early = f"too early to tell: only a log's review number {RUNS_TO_KNOW + 1 if 'spike' in check else 2} can"
+            yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
 
 
 def _measured(

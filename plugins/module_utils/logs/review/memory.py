@@ -43,13 +43,17 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Account:
-    """One log in this run: its sightings, how many hours it covers (None in its first review), and its usual rate."""
+    """One log in this run: its sightings, the hours it covers (None in its first review), and times its usual rate.
+
+    ``settled``: it was reviewed often enough for its rates to be known.
+    """
 
     source: str
     digest: Digest
     sightings: list[Sighting]
     hours: float | None
     factor: float | None
+    settled: bool = False
 
 
 def hours_since(before: Mapping[str, Any], source: str, now: datetime) -> float | None:
@@ -78,7 +82,7 @@ def account(before: Mapping[str, Any], source: str, digest: Digest, *, now: date
     total = None
     if settled and hours and digest.events >= _LEAST_COUNT:
         total = digest.events / hours / max(_LEAST_RATE, float(known.get("usual", 0)))
-    return Account(source, digest, sorted(sightings, key=lambda one: one.order), hours, total)
+    return Account(source, digest, sorted(sightings, key=lambda one: one.order), hours, total, settled)
 
 
 def learn(before: Mapping[str, Any], accounts: list[Account], *, now: datetime, release: str) -> dict[str, Any]:
@@ -91,29 +95,32 @@ def learn(before: Mapping[str, Any], accounts: list[Account], *, now: datetime, 
         rate = one.digest.events / (one.hours or 24.0)
         usual = rate if not known.get("runs") else _mixed(float(known.get("usual", 0)), rate)
         sources[one.source] = {"time": moment, "runs": int(known.get("runs", 0)) + 1, "usual": round(usual, 6)}
-        seen = {fingerprint(one.source, sighting.kind.text): sighting for sighting in one.sightings}
-        for key, entry in kinds.items():
-            if entry.get("source") == one.source and key not in seen:
-                entry["usual"] = round(_mixed(float(entry.get("usual", 0)), 0.0), 6)
-        for key, sighting in seen.items():
-            rate = sighting.kind.count / (one.hours or 24.0)
-            entry = kinds.get(key)
-            if entry is None:
-                kinds[key] = {
-                    "text": sighting.kind.text,
-                    "source": one.source,
-                    "level": sighting.kind.level,
-                    "first": moment,
-                    "last": moment,
-                    "usual": round(rate, 6),
-                    # A log's first review tells nothing of when its errors began.
-                    "release": release if one.hours is not None else "",
-                }
-            else:
-                entry.update(last=moment, usual=round(_mixed(float(entry.get("usual", 0)), rate), 6))
+        _learn_kinds(kinds, one, moment=moment, release=release)
     newest = sorted(kinds.items(), key=lambda pair: str(pair[1].get("last", "")), reverse=True)[:MOST_KINDS]
     recent = sorted(sources.items(), key=lambda pair: str(pair[1].get("time", "")), reverse=True)[:MOST_SOURCES]
     return {"kinds": dict(newest), "sources": dict(recent)}
+
+
+def _learn_kinds(kinds: dict[str, dict[str, Any]], one: Account, *, moment: str, release: str) -> None:
+    hours = one.hours or 24.0
+    seen = {fingerprint(one.source, sighting.kind.text): sighting for sighting in one.sightings}
+    for key, entry in kinds.items():
+        if entry.get("source") == one.source:
+            rate = seen[key].kind.count / hours if key in seen else 0.0
+            entry["usual"] = round(_mixed(float(entry.get("usual", 0)), rate), 6)
+            entry["last"] = moment if key in seen else entry.get("last", "")
+    for key, sighting in seen.items():
+        if key not in kinds:
+            kinds[key] = {
+                "text": sighting.kind.text,
+                "source": one.source,
+                "level": sighting.kind.level,
+                "first": moment,
+                "last": moment,
+                "usual": round(sighting.kind.count / hours, 6),
+                # A log's first review tells nothing of when its errors began.
+                "release": release if one.hours is not None else "",
+            }
 
 
 def _mixed(usual: float, rate: float) -> float:

@@ -20,8 +20,8 @@ _WORDS: dict[str, Level] = {
     **dict.fromkeys(("error", "err", "severe"), "error"),
     **dict.fromkeys(("warning", "warn"), "warning"),
     **dict.fromkeys(
-        ("notice", "note", "info", "information", "log", "debug", "trace", "verbose", "fine", "finer", "finest", "system",
-         "detail", "hint", "statement", "context", "query", "audit", "success"),
+        ("notice", "note", "info", "information", "log", "debug", "trace", "verbose", "fine", "finer", "finest",
+         "system", "detail", "hint", "statement", "context", "query", "audit", "success"),
         "low",
     ),
 }  # fmt: skip

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lines worth a look, out of many that are not: a coarse sieve that lets no error through its meshes.
 
-``grep`` sifts several hundred megabytes a second, many times what Python does; where it is missing, a regular expression
-takes its place. Both let the same lines pass, and both hold no more than a block.
+``grep`` sifts many times what Python does in a second; where it is missing, a regular expression takes its place. Both
+let the same lines pass, and both hold no more than a block.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _PIPE = 1 << 20
 _SET_PIPE_SIZE = 1031
 #: Less than this is sifted here, for to start a program takes longer.
 _SMALL = 1 << 20
+#: A line of grep's output: ``12:text`` for a match, ``13-text`` for the line behind it.
+_OUTPUT = re.compile(rb"(\d+)[:-](.*)\n")
+
 Numbered = tuple[int, bytes]
 
 
@@ -34,8 +37,8 @@ def sift(blocks: Iterable[bytes], pattern: str, *, extra: Sequence[re.Pattern[by
     """Number (from 1) and text, without its newline, of each line that matches, and of the line behind each.
 
     ``pattern`` is an extended regular expression, without regard to case, in the part of the language that grep(1) and
-    Python share: words, escapes, groups, ``|``, ``^``, brackets and ``[[:space:]]``. ``extra`` are expressions of Python
-    that let a line pass too; grep does not know their language.
+    Python share: words, escapes, groups, ``|``, ``^``, brackets and ``[[:space:]]``. ``extra`` are expressions of
+    Python that let a line pass too; grep does not know their language.
     """
     source = iter(blocks)
     begun: list[bytes] = []
@@ -58,19 +61,39 @@ def _chain(begun: list[bytes], source: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _by_python(blocks: Iterable[bytes], pattern: str, extra: Sequence[re.Pattern[bytes]]) -> Iterator[Numbered]:
-    wanted = re.compile(pattern.replace("[[:space:]]", r"[ \t\r\v\f]").encode())
+    wanted = re.compile(pattern.replace("[[:space:]]", r"[ \t\r\v\f]").encode(), re.MULTILINE)
     before, behind = 0, False
     for block in blocks:
-        number = before
-        for number, line in enumerate(block.split(b"\n")[:-1], start=before + 1):
-            if wanted.search(line.lower()) or any(one.search(line) for one in extra):
-                behind = True
-            elif behind:
-                behind = False
-            else:
-                continue
-            yield number, line
-        before = number
+        starts = _matching_lines(wanted, block.lower(), block)
+        for one in extra:
+            starts |= _matching_lines(one, block, block)
+        number, at = before + 1, 0
+        for start in sorted(starts):
+            if start > at and behind:
+                yield number, block[at : block.index(b"\n", at)]
+            number += block.count(b"\n", at, start)
+            end = block.index(b"\n", start)
+            yield number, block[start:end]
+            number, at, behind = number + 1, end + 1, True
+        if behind and at < len(block):
+            yield number, block[at : block.index(b"\n", at)]
+            behind = False
+        before += block.count(b"\n")
+
+
+def _matching_lines(wanted: re.Pattern[bytes], text: bytes, block: bytes) -> set[int]:
+    """Where the lines begin that match; ``text`` is the block, or the block in small letters."""
+    starts: set[int] = set()
+    at = 0
+    while True:
+        found = wanted.search(text, at)
+        if not found or found.start() >= len(block):
+            return starts
+        starts.add(block.rfind(b"\n", 0, found.start()) + 1)
+        newline = block.find(b"\n", found.start())
+        if newline < 0:
+            return starts
+        at = newline + 1
 
 
 def _by_grep(grep: str, blocks: Iterable[bytes], pattern: str) -> Iterator[Numbered]:
@@ -120,7 +143,7 @@ class _Feeder(threading.Thread):
                     rest = rest[os.write(descriptor, rest) :]
         except BrokenPipeError:
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             # It is raised again where the lines are read.
             self.error = error
         finally:
@@ -133,12 +156,10 @@ def _numbered(descriptor: int) -> Iterator[Numbered]:
         data = os.read(descriptor, 1 << 16)
         if not data:
             return
-        lines = (kept + data).split(b"\n")
-        kept = lines.pop()
-        for line in lines:
-            if line == b"--":
-                continue
-            digits = 1
-            while line[digits : digits + 1].isdigit():
-                digits += 1
-            yield int(line[:digits]), line[digits + 1 :]
+        end = data.rfind(b"\n") + 1
+        if not end:
+            kept += data
+            continue
+        for number, line in _OUTPUT.findall(kept + data[:end]):
+            yield int(number), line
+        kept = data[end:]

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is the same in lines that tell of the same thing: the message without what changes from one to the next.
 
-Numbers, addresses, paths, quoted texts, identifiers and e-mail addresses go out. What is left tells errors apart, can be
-counted, and has nothing of a person or a secret in it.
+Numbers, addresses, paths, quoted texts, identifiers and e-mail addresses go out. What is left tells errors apart and
+can be counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _READ = 2000
 
 _STAMP = re.compile(
     rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,5}\b)?"
-    rb"|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?|\d{6} +\d{1,2}:\d\d:\d\d)[\])>]?\s*"
+    rb"|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
+    rb"|\d{6} +\d{1,2}:\d\d:\d\d)[\])>]?\s*"
 )
 #: The host and program of a line that a syslog daemon wrote; the number of the process goes out with the others.
 _HOST = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}(?:\[\d+\])?: )")

@@ -15,7 +15,8 @@ MOST_LINES = 200
 
 _JOINS = re.compile(
     rb"Traceback \(most recent call last\):|Caused by: |Suppressed: |During handling of the above exception"
-    rb"|The above exception was the direct cause|goroutine \d+ \[|\[signal |\.\.\. \d+ (?:more|common frames)|exit status \d"
+    rb"|The above exception was the direct cause|goroutine \d+ \[|\[signal |\.\.\. \d+ (?:more|common frames)"
+    rb"|exit status \d"
 )
 _EXCEPTION = re.compile(
     rb"(?:[A-Za-z_$][\w$]*\.)*[A-Z_a-z$][\w$]*(?:Exception|Error|Throwable|Exit|Interrupt|Warning)\b"
