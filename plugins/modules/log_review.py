@@ -210,7 +210,7 @@ findings:
     summary:
       description: The answer in a sentence.
       type: str
-      sample: 
+      sample: "kinds never seen before: 1 (warning from 1)"
     value:
       description: The measurement, in RV(findings[].unit).
       type: float

@@ -4,8 +4,8 @@
 """Containers' logs from the Docker Engine API, from where the last run stopped.
 
 Source: Docker Engine API, ContainerList, ContainerInspect and ContainerLogs. The engine's only cursor is a time, and
-lines may share it or come out of order, so the mark names the last lines by their fingerprints: they are asked for again
-and left out, and where none of them comes back, lines were lost.
+lines may share it or come out of order, so the mark names the last lines by their fingerprints: they are asked for
+again and left out, and where none of them comes back, lines were lost.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def read_journal(line: bytes) -> Entry | None:
 
 
 #: Columns of PostgreSQL's csvlog, of which each version only appends more.
-_CSV_SEVERITY, _CSV_STATE, _CSV_MESSAGE = 11, 12, 13
+_CSV_SEVERITY, _CSV_MESSAGE = 11, 13
 _CSV_BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [^,]{1,40},")
 #: What PostgreSQL says at the level LOG, and somebody should know.
 _NOTABLE = re.compile(
@@ -153,7 +153,7 @@ def read_postgresql_csv(line: bytes) -> Entry | None:
         return None
     if len(row) <= _CSV_MESSAGE:
         return None
-    return _postgresql(row[_CSV_SEVERITY], row[_CSV_STATE], row[_CSV_MESSAGE])
+    return _postgresql(row[_CSV_SEVERITY], row[_CSV_MESSAGE])
 
 
 def read_postgresql_json(line: bytes) -> Entry | None:
@@ -161,13 +161,13 @@ def read_postgresql_json(line: bytes) -> Entry | None:
     fields = _object(line)
     if fields is None or "error_severity" not in fields:
         return None
-    return _postgresql(str(fields["error_severity"]), str(fields.get("state_code", "")), str(fields.get("message", "")))
+    return _postgresql(str(fields["error_severity"]), str(fields.get("message", "")))
 
 
-def _postgresql(severity: str, state: str, message: str) -> Entry:
+def _postgresql(severity: str, message: str) -> Entry:
     # A FATAL ends one session, often because a client was refused; a PANIC ends them all.
     level: Level | None = "error" if severity == "FATAL" else named_level(severity)
-    return Entry(f"{severity} {state}: {message}".encode("utf-8", "replace"), level, severity.encode())
+    return Entry(f"{severity}: {message}".encode("utf-8", "replace"), level, severity.encode())
 
 
 _MYSQL = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(\w+)\] (.*)", re.DOTALL)

@@ -18,12 +18,13 @@ LENGTH = 300
 _READ = 2000
 
 _STAMP = re.compile(
-    rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,5}\b)?"
+    rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| (?:UTC|GMT|[A-Z]{1,3}[SD]T|CET|EET|WET|MSK)\b)?"
     rb"|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
     rb"|\d{6} +\d{1,2}:\d\d:\d\d)[\])>]?\s*"
 )
-#: The host and program of a line that a syslog daemon wrote; the number of the process goes out with the others.
+#: The host of a line that a syslog daemon wrote, in the old form, or in the new one before a program with its process.
 _HOST = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}(?:\[\d+\])?: )")
+_HOST_BEFORE_PROCESS = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}\[\d+\]: )")
 _VARIABLE = re.compile(
     rb"""(?P<text>"(?:[^"\\\n]|\\.){0,500}"|(?<!\w)'[^'\n]{0,500}'(?!\w)|`[^`\n]{0,500}`)
     |(?P<url>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s"'<>,;)]{1,500})
@@ -49,7 +50,7 @@ def template(message: bytes) -> str:
     """The message with a name in the place of whatever changes: ``connect() to <address> failed (<n>: refused)``."""
     head = _STAMP.match(message)
     rest = message[head.end() if head else 0 :][:_READ]
-    host = _HOST.match(rest)
+    host = (_HOST if message[:1].isalpha() else _HOST_BEFORE_PROCESS).match(rest) if head else None
     if host:
         rest = rest[host.end() :]
     masked = _SPACE.sub(b" ", _VARIABLE.sub(_name, rest))
