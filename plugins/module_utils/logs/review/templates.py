@@ -18,7 +18,8 @@ LENGTH = 300
 _READ = 2000
 
 _STAMP = re.compile(
-    rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| (?:UTC|GMT|[A-Z]{1,3}[SD]T|CET|EET|WET|MSK)\b)?"
+    rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?"
+    rb"(?:Z| ?[+-]\d\d:?\d\d| (?:UTC|GMT|[A-Z]{1,3}[SD]T|CET|EET|WET|MSK)\b)?"
     rb"|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
     rb"|\d{6} +\d{1,2}:\d\d:\d\d)[\])>]?\s*"
 )
