@@ -32,6 +32,7 @@ MODULES: dict[str, Entry] = {
     "http_check": Entry("web", "check"),
     "journal_verify": Entry("journal", "check"),
     "log_retention": Entry("logs", "repair"),
+    "log_review": Entry("logs", "check"),
     "log_rotate": Entry("logs", "repair"),
     "log_rotation_check": Entry("logs", "check"),
     "postgresql_check": Entry("postgresql", "check"),

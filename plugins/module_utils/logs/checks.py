@@ -9,6 +9,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalog
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import checks as auth
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import checks as reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import checks as retention
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import checks as review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation import checks as rotation
 
 CATALOGUE = Catalogue(
@@ -18,5 +19,6 @@ CATALOGUE = Catalogue(
         *auth.CHECKS,
         *retention.CHECKS,
         *rotation.CHECKS,
+        *review.CHECKS,
     ],
 )

@@ -1,0 +1,307 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reviews one after the other: what is new, what is sudden, what came with a release, and what is told when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import ARGUMENTS, size_of
+
+Review = Callable[..., dict[str, Any]]
+
+
+class Hours(Clock):
+    """A clock that goes on by a day with every review."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 3, 2, tzinfo=timezone.utc)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def sleep(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "logs" / "app.log"
+    path.parent.mkdir()
+    path.write_text("")
+    return path
+
+
+@pytest.fixture
+def review(tmp_path: Path, log: Path) -> Review:
+    """Review the log of the test with some options, a day later than the last time."""
+    clock = Hours()
+
+    def run(*, check_mode: bool = False, state: Path | None = None, **options: Any) -> dict[str, Any]:
+        clock.moment += timedelta(days=1)
+        spec = {**COMMON_ARGUMENTS, "checks": {"default": []}, **ARGUMENTS}
+        params = {name: option.get("default") for name, option in spec.items()}
+        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **options})
+        return perform(
+            check,
+            params=params,
+            check_mode=check_mode,
+            name="log_review",
+            catalogue=CATALOGUE,
+            repair=False,
+            clock=clock,
+        )
+
+    return run
+
+
+def answers(result: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    return {finding["check"]: (finding["status"], finding["summary"]) for finding in result["findings"]}
+
+
+def one(result: Mapping[str, Any], check_id: str) -> dict[str, Any]:
+    found = [finding for finding in result["findings"] if finding["check"] == check_id]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def add(log: Path, text: str, times: int = 1) -> None:
+    with log.open("a") as stream:
+        stream.write(text * times)
+
+
+def test_a_quiet_log_is_ok_and_the_first_review_takes_stock(review: Review, log: Path) -> None:
+    add(log, "calm\n[error] known 1\n")
+    first = review()
+    assert one(first, "logs.errors")["status"] == "info"
+    assert one(first, "logs.new")["status"] == "skipped"
+    second = review()
+    assert answers(second)["logs.errors"][0] == "ok"
+    assert one(second, "logs.new")["status"] == "ok"
+    assert one(second, "logs.spike")["status"] == "skipped"
+
+
+def test_new_kinds_are_told_once_and_stand_first(review: Review, log: Path) -> None:
+    add(log, "[error] known 1\n")
+    review()
+    add(log, "[error] known 2\n", 50)
+    add(log, "[error] never seen 3\n")
+    result = review()
+    new = one(result, "logs.new")
+    assert (new["status"], new["value"], new["evidence"]) == ("warning", 1, ["new, 1x error: [error] never seen <n>"])
+    assert one(result, "logs.errors")["evidence"][0].startswith("new, 1x error: [error] never seen")
+    assert one(result, "logs.errors")["value"] == pytest.approx(51 / 24, abs=0.001)
+    add(log, "[error] never seen 4\n")
+    assert one(review(), "logs.new")["status"] == "ok"
+
+
+def test_a_rate_far_above_the_usual_is_a_spike(review: Review, log: Path) -> None:
+    for _day in range(4):
+        add(log, "[error] known 1\n", 10)
+        review()
+    add(log, "[error] known 1\n", 70)
+    spike = one(review(), "logs.spike")
+    assert spike["status"] == "warning"
+    assert spike["value"] == pytest.approx(7, abs=0.01)
+    assert "known" in spike["evidence"][0]
+
+
+def test_kinds_of_a_release_are_told_until_the_next_one(review: Review, log: Path) -> None:
+    add(log, "[error] old 1\n")
+    review(release="1")
+    add(log, "[error] old 1\n[error] came with two\n")
+    assert one(review(release="2"), "logs.release")["value"] == 1
+    later = one(review(release="2"), "logs.release")
+    assert later["status"] == "warning"
+    assert "came with two" in later["evidence"][0]
+    assert one(review(release="3"), "logs.release")["status"] == "ok"
+
+
+def test_fatal_errors_alarm_in_the_first_review_too(review: Review, log: Path) -> None:
+    add(log, "panic: out of everything\n")
+    assert one(review(), "logs.fatal")["status"] == "warning"
+
+
+def test_two_reviews_of_one_log_do_not_eat_each_other_s_lines(review: Review, log: Path) -> None:
+    review(name="a")
+    review(name="b")
+    add(log, "[error] x\n", 30)
+    assert one(review(name="a"), "logs.errors")["value"] == pytest.approx(30 / 48, abs=0.01)
+    assert one(review(name="b"), "logs.errors")["value"] == pytest.approx(30 / 48, abs=0.01)
+
+
+def test_a_run_whose_record_was_lost_reads_its_lines_again(review: Review, log: Path) -> None:
+    kept = review()["state_generation"]
+    add(log, "[error] x\n", 24)
+    lost = review(state_acknowledged=kept)
+    again = review(state_acknowledged=kept)
+    assert one(lost, "logs.errors")["summary"].startswith("24 events")
+    assert one(again, "logs.errors")["summary"].startswith("24 events")
+    assert one(review(state_acknowledged=again["state_generation"]), "logs.errors")["summary"].startswith("0 events")
+
+
+def test_check_mode_finds_the_same_and_remembers_nothing(review: Review, log: Path) -> None:
+    review()
+    add(log, "[error] x\n", 24)
+    predicted = review(check_mode=True, alive={"command": None, "log": str(log), "seconds": 1.0})
+    assert "state_generation" not in predicted
+    assert one(predicted, "logs.alive")["status"] == "skipped"
+    assert one(review(), "logs.new")["value"] == 1
+
+
+def test_what_is_lost_is_told_and_the_rest_is_read(review: Review, log: Path) -> None:
+    add(log, "one\n" * 100)
+    review()
+    log.write_text("[error] after\n")
+    result = review()
+    assert one(result, "logs.lost")["status"] == "warning"
+    assert one(result, "logs.errors")["summary"].startswith("1 event ")
+
+
+def test_a_log_that_appears_under_a_known_glob_is_read_from_its_start(review: Review, log: Path) -> None:
+    glob = str(log.parent / "*.log")
+    review(files=[glob], first="end")
+    (log.parent / "other.log").write_text("[error] x\n" * 24)
+    findings = review(files=[glob], first="end")["findings"]
+    other = [one_ for one_ in findings if one_["check"] == "logs.errors" and one_["item"].endswith("other.log")]
+    assert other[0]["summary"].startswith("24 events")
+
+
+def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review, log: Path) -> None:
+    glob = str(log.parent / "day-*.log")
+    dated = log.parent / "day-20260302.log"
+    dated.write_text("one\n")
+    review(files=[glob], first="start")
+    add(dated, "[error] at night\n")
+    subprocess.run(["gzip", str(dated)], check=True)
+    (log.parent / "day-20260303.log").write_text("[error] by day\n")
+    result = review(files=[glob])
+    told = {
+        finding["item"][-12:]: finding["summary"] for finding in result["findings"] if finding["check"] == "logs.errors"
+    }
+    assert all(summary.startswith("1 event ") for summary in told.values())
+    assert set(told) == {"20260302.log", "20260303.log"}
+    assert one(result, "logs.lost")["status"] == "ok"
+
+
+@pytest.mark.parametrize("size", ["1M", "64K", "end"])
+def test_the_first_review_begins_where_it_is_told_to(review: Review, log: Path, size: str) -> None:
+    add(log, "[error] x\n", 200_000)
+    summary = one(review(first=size), "logs.errors")["summary"]
+    events = int(summary.split()[0])
+    assert events == {"1M": (1 << 20) // 10, "64K": (1 << 16) // 10, "end": 0}[size]
+
+
+def test_what_cannot_be_read_is_no_ok(review: Review, log: Path) -> None:
+    missing = one(review(files=[str(log.parent / "none.log")]), "logs.readable")
+    assert (missing["status"], missing["summary"]) == ("skipped", "it is not there")
+    folder = one(review(files=[str(log.parent)]), "logs.readable")
+    assert (folder["status"], folder["summary"]) == ("unknown", "it is a folder")
+    assert one(review(files=["/nowhere/*.log"]), "logs.readable")["status"] == "skipped"
+    engine = one(review(files=[], containers=["web"], docker_socket="/nowhere"), "logs.readable")
+    assert engine["status"] == "unknown"
+    assert "does not answer at /nowhere" in engine["summary"]
+
+
+def test_secrets_and_terminal_sequences_stay_out_of_the_result(review: Review, log: Path) -> None:
+    add(log, "[error] login of bob@example.org with password=hunter2 from 203.0.113.9 \x1b]0;x\x07\n")
+    text = json.dumps(review(examples=True)) + (log.parent.parent / "state" / "log_review.default.json").read_text()
+    assert "hunter2" not in text
+    assert "bob@" not in text
+    assert "\\u001b" not in text
+    assert "203.0.113.9" not in json.dumps(review())
+
+
+def test_long_lines_are_told(review: Review, log: Path) -> None:
+    review()
+    add(log, "[error] " + "x" * 70_000 + "\nshort\n")
+    odd = one(review(), "logs.skipped_lines")
+    assert (odd["status"], odd["value"]) == ("warning", 50)
+
+
+def test_a_marker_must_come_out_of_the_log(review: Review, log: Path) -> None:
+    alive = {"command": ["tee", "-a", str(log), "{marker}"], "log": str(log), "seconds": 1.0}
+    silent = one(review(alive=alive, checks=["alive"]), "logs.alive")
+    assert silent["status"] == "critical"
+    writer = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + chr(10))"
+    alive["command"] = ["python3", "-c", writer, str(log), "{marker}"]
+    heard = one(review(alive=alive, checks=["alive"]), "logs.alive")
+    assert heard["status"] == "ok"
+    alive["command"] = ["nowhere-to-be-found", "{marker}"]
+    assert one(review(alive=alive, checks=["alive"]), "logs.alive")["status"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"files": ["relative.log"]}, "files[0]"),
+        ({"files": [{"path": "/a", "form": "x"}]}, "files[0].form"),
+        ({"files": [{"path": "/a", "format": "xml"}]}, "files[0].format"),
+        ({"files": [7]}, "files[0]"),
+        ({"include": ["("]}, "include[0]"),
+        ({"first": "often"}, "first"),
+        ({"max_bytes": "7"}, "max_bytes"),
+        ({"name": "a/b"}, "name"),
+        ({"top": 0}, "top"),
+        ({"journal": False, "journal_units": ["ssh"]}, "journal"),
+        ({"alive": {"command": ["true"], "log": None, "seconds": 1.0}}, "alive.command"),
+        ({"alive": {"command": None, "log": "x", "seconds": 1.0}}, "alive.log"),
+        ({"alive": {"command": None, "log": None, "seconds": 0.0}}, "alive.seconds"),
+        ({"release": " "}, "release"),
+        ({"checks": ["host.memory"]}, "checks"),
+    ],
+)
+def test_bad_options_are_refused_by_name_before_anything_is_read(
+    review: Review, tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(OptionError) as error:
+        review(**options)
+    assert f"Option '{words}'" in str(error.value)
+    assert not (tmp_path / "state").exists()
+
+
+def test_sizes_are_read() -> None:
+    assert [size_of(text, option="x") for text in ("7", "1K", "2 MiB", "3g", "9B")] == [7, 1024, 2 << 20, 3 << 30, 9]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder that takes 16 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir(mode=0o700)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k,mode=0700", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if done.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_told_and_no_line_is_lost(review: Review, log: Path, small_disk: Path) -> None:
+    review(state=small_disk)
+    add(log, "[error] x\n", 24)
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match="space"):
+        ballast.write_bytes(b"x" * 65536)
+    full = review(state=small_disk)
+    assert "cannot be written" in full["state_error"]
+    assert one(full, "logs.errors")["summary"].startswith("24 events")
+    ballast.unlink()
+    assert one(review(state=small_disk), "logs.errors")["summary"].startswith("24 events")
+    assert one(review(state=small_disk), "logs.errors")["summary"].startswith("0 events")

@@ -1,0 +1,284 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What counts as an error, what is the same error, and which lines belong together."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import digest_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
+    MOST_TEMPLATES,
+    Digest,
+    Wanted,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
+
+NGINX = b"2026/03/02 10:00:00 [error] 31#31: *7 connect() failed (111: Connection refused), client: 203.0.113.9"
+
+
+def review(text: str | bytes, *, form: str | None = None, wanted: Wanted | None = None) -> Digest:
+    data = text if isinstance(text, bytes) else text.encode()
+    return digest_of(iter([data] if data else []), FORMATS[form] if form else None, wanted or Wanted())
+
+
+def kinds(digest: Digest) -> dict[str, int]:
+    return {text: kind.count for text, kind in digest.kinds.items()}
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        (NGINX, "error"),
+        (b"2026/03/02 10:00:00 [emerg] 1#1: bind() to 0.0.0.0:80 failed", "fatal"),
+        (b"[Wed Nov 25 10:00:00.1 2026] [proxy:error] [pid 7] AH00957: attempt to connect failed", "error"),
+        (b"2026-11-25 10:00:00.123 UTC [88] app@shop ERROR:  deadlock detected", "error"),
+        (b"2026-11-25 10:00:00.123 UTC [88] LOG:  checkpoint complete: 0 errors", "low"),
+        (b"2026-11-25T10:00:00.000000Z 0 [ERROR] [MY-010119] [Server] Aborting", "error"),
+        (b"2026-11-25 10:00:00,1 ERROR c.e.Shop - failed", "error"),
+        (b'time="2026-11-25T10:00:00Z" level=error msg="no such host"', "error"),
+        (b"E1125 10:00:00.000000       1 server.go:7] refused", "error"),
+        (b"Nov 25 10:00:00 web sshd[9]: error: kex_exchange_identification: read", "error"),
+        (b"Nov 25 10:00:00 web sshd[9]: fatal: Timeout before authentication", "fatal"),
+        (b"Error: Cannot find module 'express'", "error"),
+        (b"panic: runtime error: index out of range", "fatal"),
+        (b"Traceback (most recent call last):", "error"),
+        (b"java.lang.IllegalStateException: no session", "error"),
+        (b"[ 12.345678] shop[77]: segfault at 0 ip 0000 sp 0000", "fatal"),
+        (b"Out of memory: Killed process 77 (shop)", "fatal"),
+        (b"finished with 0 errors", None),
+        (b"no error: all is well", None),
+        (b"last error: none", None),
+        (b"INFO retry after ERROR from upstream", "low"),
+        (b"GET /docs/error/fatal/panic.html", None),
+        (b'203.0.113.9 - - [02/Mar/2026:10:00:00 +0000] "GET /x?level=error&q=[error] HTTP/1.1" 500 7 "-" "-"', None),
+        (b"terror and preferred referrers", None),
+        (b"deprecated: use --fatal-warnings", None),
+        (b"STATUS=ERROR/OK", None),
+        (b"\xff\xfe\x00 ERROR \x9c\x1b[31m", "error"),
+        (b"", None),
+    ],
+)
+def test_a_line_has_the_level_that_it_gives_itself(line: bytes, level: str | None) -> None:
+    assert own_level(line) == level
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (NGINX, "[error] <n>#<n>: *<n> connect() failed (<n>: Connection refused), client: <address>"),
+        (b"Nov 25 10:00:00 web01 app[812]: no user 'bob' in /srv/app/users/7.json", "app[<n>]: no user <text> in <path>"),
+        (b"2026-11-25T10:00:00.5+01:00 order 3f2b8c1e-1111-2222-3333-444455556666 of a.b@example.org failed",
+         "order <uuid> of <email> failed"),
+        (b'at 0xdeadbeef: "SELECT 1" took 12.5 s on [2001:db8::7]:5432', "at <hex>: <text> took <n> s on [<address>]:<n>"),
+        (b"fetch https://user:pw@example.org/a?b=c failed", "fetch <url> failed"),
+        (b"session 9f86d081884c7d659a2feaa0c55ad015 lost", "session <hex> lost"),
+        (b"can't open it, isn't there", "can't open it, isn't there"),
+        (b"token=abcdefghijklmnop", "token=***"),
+    ],
+)  # fmt: skip
+def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
+    assert template(line) == wanted
+
+
+def test_an_example_has_no_secret_and_no_mail_address() -> None:
+    shown = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
+    assert shown == "login of <email> with password=*** failed"
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_have_a_template_and_it_is_one_clean_line(line: bytes) -> None:
+    text = template(line)
+    assert text == re.sub(r"[\x00-\x1f\x7f-\x9f]", "", text)
+    assert own_level(line) in (None, "low", "warning", "error", "fatal")
+
+
+def test_the_same_error_is_one_kind() -> None:
+    lines = b"".join(
+        NGINX.replace(b"203.0.113.9", b"198.51.100.%d" % n).replace(b"*7", b"*%d" % n) + b"\n" for n in range(99)
+    )
+    assert kinds(review(lines)) == {
+        "[error] <n>#<n>: *<n> connect() failed (<n>: Connection refused), client: <address>": 99
+    }
+
+
+PYTHON = """\
+2026-11-25 10:00:00 ERROR in app: Exception on /book [POST]
+Traceback (most recent call last):
+  File "/srv/app/views.py", line 118, in book
+    return self.store.book(room=7)
+  File "/srv/app/store.py", line 64, in book
+    raise Conflict("taken")
+rooms.Conflict: room 7 is taken
+2026-11-25 10:00:01 INFO next
+"""
+JAVA = """\
+2026-11-25 10:00:00,1 ERROR [main] c.e.Shop - cannot start
+java.lang.IllegalStateException: no session 12
+\tat com.example.Shop.start(Shop.java:12)
+\tat com.example.Main.main(Main.java:3)
+Caused by: java.net.ConnectException: Connection refused
+\tat java.base/sun.nio.ch.Net.pollConnect(Native Method)
+\t... 12 more
+2026-11-25 10:00:01,1 INFO [main] next
+"""
+NODE = """\
+Error: connect ECONNREFUSED 127.0.0.1:5432
+    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1555:16)
+    at async Pool.query (/srv/app/pool.js:7:3)
+listening again
+"""
+GO = """\
+panic: runtime error: index out of range [5] with length 3
+
+goroutine 1 [running]:
+main.main()
+\t/srv/app/main.go:8 +0x1d
+exit status 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (PYTHON, "ERROR in app: Exception on /book [POST] | rooms.Conflict: room <n> is taken in store.py book"),
+        (JAVA, ("ERROR [main] c.e.Shop - cannot start | Caused by: java.net.ConnectException: Connection refused in "
+               "com.example.Shop.start")),
+        (NODE, "Error: connect ECONNREFUSED <address> in TCPConnectWrap.afterConnect [as oncomplete]"),
+        (GO, "panic: runtime error: index out of range [<n>] with length <n>"),
+    ],
+)  # fmt: skip
+def test_a_stack_trace_is_one_event_with_its_head(text: str, wanted: str) -> None:
+    assert kinds(review(text * 3)) == {wanted: 3}
+
+
+def test_traces_keep_together_across_blocks() -> None:
+    lines = (PYTHON * 5).encode().splitlines(keepends=True)
+    digest = digest_of(iter(lines), None, Wanted())
+    assert [kind.count for kind in digest.kinds.values()] == [5]
+
+
+def test_traces_keep_together_behind_the_prefix_of_a_syslog_daemon() -> None:
+    text = "".join(f"Nov 25 10:00:0{n % 10} web app[7]: {line}\n" for n, line in enumerate(PYTHON.splitlines()))
+    assert list(review(text).levels.values()) == [1]
+    other = text.splitlines(keepends=True)
+    other.insert(4, "Nov 25 10:00:04 web cron[9]: (root) CMD (true)\n")
+    assert sum(review("".join(other)).levels.values()) >= 1
+
+
+def test_structured_logs_have_their_level_in_a_field() -> None:
+    lines = [
+        {"level": "error", "msg": "payment 17 failed", "user": "error"},
+        {"level": 50, "msg": "payment 18 failed", "err": {"message": "x", "stack": "Error: x\n    at pay (a.js:1:2)"}},
+        {"level": 30, "msg": "error page was shown"},
+        {"severity": "CRITICAL", "message": "store is gone"},
+        {"log": {"level": "info"}, "message": "no error"},
+    ]
+    digest = review("".join(json.dumps(line) + "\n" for line in lines) + "Error: crashed\n    at run (a.js:3:4)\n")
+    assert kinds(digest) == {
+        "payment <n> failed": 1,
+        "payment <n> failed | Error: x in pay": 1,
+        "store is gone": 1,
+        "Error: crashed in run": 1,
+    }
+
+
+CSV = (
+    '2026-11-25 10:00:00.000 UTC,"app","shop",88,"10.0.0.7:4000",6,1,"SELECT",2026-11-25 09:00:00 UTC,3/7,0,{severity},'
+    '{state},"{message}",,,,,,"select error",,,"psql","client backend",,0\n'
+)
+
+
+def test_postgresql_s_formats_are_read_by_their_fields() -> None:
+    text = "".join(
+        CSV.format(severity=severity, state=state, message=message)
+        for severity, state, message in (
+            ("ERROR", "40P01", "deadlock detected"),
+            ("LOG", "00000", 'duration: 1 ms statement: select "",ERROR,""'),
+            ("LOG", "00000", 'temporary file: path ""base/pgsql_tmp/pgsql_tmp88.0"", size 1073741824'),
+            ("FATAL", "28P01", 'password authentication failed for user ""bob""'),
+            ("PANIC", "XX000", "could not write to file"),
+        )
+    )
+    digest = review(text)
+    assert digest.levels == {"error": 2, "warning": 1, "fatal": 1}
+    assert any("temporary file" in kind for kind in digest.kinds)
+    assert not any("bob" in kind for kind in digest.kinds)
+    entry = {"error_severity": "ERROR", "state_code": "40P01", "message": "deadlock detected"}
+    assert kinds(review(json.dumps(entry) + "\n")) == {"ERROR: deadlock detected": 1}
+
+
+def test_mysql_s_error_log_is_read_by_its_level() -> None:
+    text = (
+        "2026-11-25T10:00:00.000000Z 7 [ERROR] [MY-013183] [InnoDB] Assertion failure: x.cc:7\n"
+        "2026-11-25T10:00:00.000000Z 7 [Note] [MY-1] [Server] Aborted connection: error reading packets\n"
+        "2026-11-25 10:00:00 0 [Warning] Aborted connection 7\n"
+    )
+    assert review(text, form="mysql").levels == {"error": 1}
+    assert review(text, form="mysql", wanted=Wanted(least="warning")).levels == {"error": 1, "warning": 1}
+
+
+def test_what_is_included_counts_and_what_is_ignored_is_counted_apart() -> None:
+    text = "all is well\ngave up on order 7\n[error] known\n[error] other\n"
+    wanted = Wanted(include=[re.compile(b"gave up")], ignore=[re.compile(b"known$")])
+    digest = review(text, wanted=wanted)
+    assert kinds(digest) == {"gave up on order <n>": 1, "[error] other": 1}
+    assert digest.ignored == 1
+
+
+def test_kinds_are_bounded_and_the_rest_is_counted() -> None:
+    words = (f"{a}{b}{c}{d}" for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvwx" for d in "ABCDEFGH")
+    text = "".join(f"[error] about {word}\n" for word in words)
+    digest = review(text)
+    assert len(digest.kinds) == MOST_TEMPLATES
+    assert digest.other == 4096 - MOST_TEMPLATES
+    assert digest.events == 4096
+
+
+def everything(lines: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    return list(lines)
+
+
+@settings(max_examples=30)
+@pytest.mark.parametrize("form", FORMATS.values(), ids=lambda form: form.name)
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"[error] x", b"calm", b"", b"  indented", b"FATAL: y", b"\xff\xfe", b"Traceback (most recent call last):",
+             b"preferred", b"12:error", b"12-calm", b"--", b',ERROR,', b'"PRIORITY" : "3"', b"]: #011at", b"\0err\0"]
+        ),
+        max_size=30,
+    ),
+    st.integers(1, 60),
+)  # fmt: skip
+def test_grep_and_python_let_the_same_lines_pass(form: object, lines: list[bytes], step: int) -> None:
+    pattern = form.sieve  # type: ignore[attr-defined]
+    data = [b"".join(line + b"\n" for line in lines[at : at + step]) for at in range(0, len(lines), step)]
+    by_python = everything(sieve._by_python(iter(data), pattern, ()))
+    by_grep = everything(sieve._by_grep("/usr/bin/grep", iter(data), pattern))
+    assert by_python == by_grep
+
+
+def test_what_goes_wrong_while_reading_comes_out_where_the_lines_do() -> None:
+    def broken() -> Iterable[bytes]:
+        yield b"[error] x\n" * 200_000
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        everything(sieve.sift(broken(), FORMATS["text"].sieve))
+
+
+def test_a_reader_that_stops_leaves_nothing_behind() -> None:
+    lines = sieve.sift((b"[error] x\n" * 7000 for _block in range(1000)), FORMATS["text"].sieve)
+    assert next(iter(lines)) == (1, b"[error] x")
+    lines.close()  # type: ignore[attr-defined]
