@@ -49,7 +49,7 @@ class Head:
 
     cell: Cell
     verdict: Verdict
-    #: "failure" and "success" of a login, "upload", "fetch" of a script from a folder of uploads, or nothing.
+    #: "failure" and "success" of a login, "upload", "fetch" of a script from a folder of uploads, "missing", or nothing.
     part: str
     path: str
 
@@ -172,7 +172,7 @@ class Reader:
         route = self.routes.route(method, folded, status)
         cell = cell_of(route, status)
         verdict = self.judge.judge(target, status=status, route=route, method=method)
-        part = part_of(method, path, status, self.known)
+        part = part_of(method, path, status, self.known) or ("missing" if route == NOT_FOUND else "")
         return Head(cell, verdict, part, path) if verdict.attack or part else cell
 
 

@@ -84,8 +84,12 @@ class _Heads(dict):  # type: ignore[type-arg]
         return True
 
 
+#: The bucket of what is no time; it is taken out before anything is asked of a sketch.
+NO_TIME = 10**6
+
+
 class Seconds(dict):  # type: ignore[type-arg]
-    """The text of a time to its bucket; None for ``-`` and what is no number.
+    """The text of a time to its bucket; ``NO_TIME`` for ``-`` and what is no number.
 
     nginx joins the times of several upstream servers with commas and colons; together they are what it waited.
     """
@@ -94,12 +98,12 @@ class Seconds(dict):  # type: ignore[type-arg]
         super().__init__()
         self.divisor = divisor
 
-    def __missing__(self, text: bytes) -> int | None:
+    def __missing__(self, text: bytes) -> int:
         try:
             value = sum(map(float, re.split(rb", | : ", text))) if b" " in text else float(text)
         except ValueError:
             value = -1.0
-        bucket = sketch.key(value / self.divisor) if 0 <= value < 1e15 else None
+        bucket = sketch.key(value / self.divisor) if 0 <= value < 1e15 else NO_TIME
         if len(self) > 50_000:
             self.clear()
         self[text] = bucket
@@ -297,6 +301,8 @@ class Pass:
                 _count_bounded(tally.written, known.path)
         elif known.part == "fetch":
             _count_bounded(tally.fetched, known.path)
+        elif known.part == "missing":
+            tally.missing.update([known.path.encode("utf-8", "replace")])
         elif known.part == "success":
             tally.add_login(_text(address), self.place)
         else:
@@ -338,7 +344,9 @@ class Pass:
     def _count_times(self, share: Share, times: list[bytes]) -> None:
         if times[0] == b"-" and times.count(b"-") == len(times):
             return
-        share.times.buckets.update(map(self.seconds.__getitem__, times))
+        buckets = share.times.buckets
+        buckets.update(map(self.seconds.__getitem__, times))
+        buckets.pop(NO_TIME, None)
 
     def _close_stretch(self, errors: int, requests: int) -> None:
         if not requests:

@@ -92,7 +92,8 @@ class Tally:
     #: Addresses of requests that were answered with 400 or more.
     failing: BoundedCounter = field(default_factory=lambda: BoundedCounter(MAX_ADDRESSES // 2))
     agents: BoundedCounter = field(default_factory=lambda: BoundedCounter(MAX_AGENTS))
-    paths: BoundedCounter = field(default_factory=lambda: BoundedCounter(MAX_ADDRESSES))
+    #: Paths that are not there, as they were asked for.
+    missing: BoundedCounter = field(default_factory=lambda: BoundedCounter(MAX_AGENTS))
     suspects: dict[str, Suspect] = field(default_factory=dict)
     #: Suspects for whom there was no more room.
     more_suspects: int = 0
@@ -142,7 +143,7 @@ class Tally:
         self.unparsed += other.unparsed
         for key, share in other.shares.items():
             self.shares.setdefault(key, Share()).merge(share)
-        for name in ("addresses", "failing", "agents", "paths"):
+        for name in ("addresses", "failing", "agents", "missing"):
             getattr(self, name).merge(getattr(other, name))
         for address, suspect in other.suspects.items():
             known = self.suspect(address)
