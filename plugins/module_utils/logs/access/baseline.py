@@ -19,7 +19,7 @@ _LEARN = 0.2
 #: Beyond the edges: a tenth, and what a date or a name more makes of a page.
 _TOLERANCE = 0.1
 _SLACK = 64
-#: Different routes that answered attacks with one and the same size: a page for everything that is not known.
+#: Different places that answered attacks with one and the same size: a page for everything that is not known.
 _CATCH_ALL = 3
 #: Classes whose success is to have got what no route of the application gives away.
 _EXPOSING = frozenset({"file", "traversal", "upload"})
@@ -106,7 +106,7 @@ def judge(answered: Iterable[Answered], baselines: Baselines) -> Verdicts:
             verdicts.possible.append(one)
     by_size: dict[int, set[str]] = {}
     for one in unknown:
-        by_size.setdefault(one.size, set()).add(one.route)
+        by_size.setdefault(one.size, set()).add(one.place)
     for one in unknown:
         if len(by_size[one.size]) >= _CATCH_ALL or one.size == 0:
             verdicts.usual += 1

@@ -104,6 +104,7 @@ class Collector:
         chosen = choose(wish, sample) if sample else None
         if chosen is not None:
             tally = self._count(chosen, chain([first], blocks))
+            tally.lines = trail.lines
             self.reviewed.append(Reviewed(path, tally, chosen.how, chosen.timed, chosen.note))
             self._say_parsed(trail, tally, chosen.how)
         elif sample:

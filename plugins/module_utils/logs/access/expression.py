@@ -3,15 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A format as bytes expressions that take a whole block of lines apart in one call.
 
-Two of them. The *quick* one lets each variable run to the first byte of what follows it, which is what the engine does
-fastest; it may run over the end of a broken line, so its answer counts only when the ends of lines add up. The *strict* one stays within a line and knows escaped quotes; what it does not match is not a request.
+A *quick* one lets each variable run to the first byte of what follows it, which is what the engine does fastest, and
+takes for granted that nobody is logged in, as is so in most lines. What it leaves is given to the *strict* one, which
+stays within a line and knows escaped quotes; what that leaves is no request. Where many are logged in, the quick one
+learns it.
+
+A variable could run over the end of a line only where the next line goes on as if it were the same: two broken lines
+that complete each other count as one request.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.formats import Format, Piece
 
@@ -21,14 +26,17 @@ NO_COLUMN: Sequence[bytes] = ()
 
 @dataclass
 class Columns:
-    """The requests of a block, a sequence of bytes for each variable; an empty one where the format lacks it."""
+    """The requests of a block, a sequence of bytes for each variable; an empty one where the format lacks it.
+
+    ``users`` is empty too where no line names one.
+    """
 
     heads: Sequence[bytes] = NO_COLUMN
     addresses: Sequence[bytes] = NO_COLUMN
     sizes: Sequence[bytes] = NO_COLUMN
     times: Sequence[bytes] = NO_COLUMN
     agents: Sequence[bytes] = NO_COLUMN
-    unparsed: int = 0
+    users: Sequence[bytes] = NO_COLUMN
 
 
 @dataclass(frozen=True)
@@ -39,45 +47,79 @@ class Wanted:
     seconds: str
 
 
+@dataclass(frozen=True)
+class Quick:
+    """An expression for ``split``, and which of its groups (from 1) holds which column."""
+
+    pattern: re.Pattern[bytes]
+    places: dict[str, int]
+
+
+#: More lines than this share left to the strict expression, and the quick one is changed for one that names users.
+_LEFT = 0.05
+
+
 @dataclass
 class Expression:
-    """``quick`` and ``strict`` with the place of each column among their groups (from 1)."""
+    """``quick`` is the one in use, ``general`` the one for logs whose users are logged in.
 
-    quick: re.Pattern[bytes]
+    ``whole_head``: ``request" status`` is one group, and is what a head is.
+    """
+
+    quick: Quick
+    general: Quick
     strict: re.Pattern[bytes]
-    quick_places: dict[str, int]
     strict_places: dict[str, int]
     backslash_quotes: bool
-    #: ``request" status`` is one group, and is what a head is.
     whole_head: bool
-    width: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.width = self.quick.groups + 1
 
     def columns(self, block: bytes) -> Columns:
-        """The requests of a block of whole lines."""
-        lines = block.count(b"\n")
-        if not (self.backslash_quotes and b"\\" in block and b'\\"' in block):
-            flat = self.quick.split(block)
-            between = b"".join(flat[0 :: self.width])
-            unparsed = between.count(b"\n") if between else 0
-            # Each match holds at least the end of its line. Where every end of a line is a match's or between two of
-            # them, no match holds a second one: no variable has run over the end of its line.
-            if len(flat) // self.width + unparsed == lines:
-                return self._quick_columns(flat, unparsed)
-        return self._strict_columns(self.strict.findall(block), lines)
+        """The requests of a block of whole lines; the others are left out."""
+        if self.backslash_quotes and b"\\" in block and b'\\"' in block:
+            return self._strict_columns(block)
+        width = self.quick.pattern.groups + 1
+        flat = self.quick.pattern.split(block)
+        columns = self._quick_columns(flat, width)
+        if b"\n" in b"".join(columns.addresses):
+            # A line of one word has become part of the next one's address.
+            return self._strict_columns(block)
+        between = b"".join(flat[0::width])
+        return self._completed(columns, between) if between else columns
 
-    def _quick_columns(self, flat: list[bytes], unparsed: int) -> Columns:
+    def _quick_columns(self, flat: list[bytes], width: int) -> Columns:
+        places = self.quick.places
+
         def column(role: str) -> Sequence[bytes]:
-            return flat[self.quick_places[role] :: self.width] if role in self.quick_places else NO_COLUMN
+            return flat[places[role] :: width] if role in places else NO_COLUMN
 
-        heads = column("head") if self.whole_head else _heads({role: column(role) for role in self.quick_places})
-        return Columns(heads, column("address"), column("size"), column("seconds"), column("agent"), unparsed)
+        heads = column("head") if self.whole_head else _heads({role: column(role) for role in places})
+        return Columns(
+            heads, column("address"), column("size"), column("seconds"), column("agent"), column("user")
+        )
 
-    def _strict_columns(self, rows: list[tuple[bytes, ...]], lines: int) -> Columns:
+    def _completed(self, columns: Columns, between: bytes) -> Columns:
+        """The columns with what the quick expression left."""
+        rest = self._strict_columns(between)
+        found, left = len(columns.heads), len(rest.heads)
+        if not left:
+            return columns
+        if left > _LEFT * (found + left):
+            self.quick = self.general
+        users = columns.users or [b"-"] * found if rest.users else NO_COLUMN
+        return Columns(
+            [*columns.heads, *rest.heads],
+            [*columns.addresses, *rest.addresses],
+            [*columns.sizes, *rest.sizes],
+            [*columns.times, *rest.times],
+            [*columns.agents, *rest.agents],
+            [*users, *rest.users],
+        )
+
+    def _strict_columns(self, block: bytes) -> Columns:
+        rows = self.strict.findall(block)
         if not rows:
-            return Columns(unparsed=lines)
+            return Columns()
+        # A single group makes texts of the rows; a format has at least request and status.
         every = list(zip(*rows))
         given = {role: every[place - 1] for role, place in self.strict_places.items()}
 
@@ -85,12 +127,7 @@ class Expression:
             return given.get(role, NO_COLUMN)
 
         return Columns(
-            _heads(given),
-            column("address"),
-            column("size"),
-            column("seconds"),
-            column("agent"),
-            unparsed=lines - len(rows),
+            _heads(given), column("address"), column("size"), column("seconds"), column("agent"), column("user")
         )
 
     def parse_line(self, block: bytes, at: int) -> dict[str, bytes] | None:
@@ -118,29 +155,31 @@ def _target(path: bytes, query: bytes) -> bytes:
     return path + query if query.startswith(b"?") else path + b"?" + query
 
 
+_HEAD_ROLES = ("request", "method", "target", "query", "status")
+
+
 def build(made: Format, wanted: Wanted) -> Expression:
-    """The two expressions of a format."""
+    """The expressions of a format."""
     head = _head_span(made.pieces)
-    names = {
-        "address": wanted.address,
-        "seconds": wanted.seconds,
-        **{role: role for role in ("size", "agent")},
-    }
-    quick_names = dict(names)
-    strict_names = {**names, **{role: role for role in ("request", "method", "target", "query", "status")}}
-    strict_names.update({role: role for role in ("user", "time", "referer")})
-    if head is None:
-        quick_names = {**quick_names, **{role: role for role in ("request", "method", "target", "query", "status")}}
-    quick, quick_places = _expression(made.pieces, quick_names, head=head, strict=False)
-    strict, strict_places = _expression(made.pieces, strict_names, head=None, strict=True)
+    names = {"address": wanted.address, "seconds": wanted.seconds, "size": "size", "agent": "agent"}
+    heads = {role: role for role in _HEAD_ROLES}
+    named = {role: role for role in ("user", "time", "referer")}
+    quick_names = names if head is not None else {**names, **heads}
+    nobody = tuple(Piece("", "-") if piece.role == "user" else piece for piece in made.pieces)
+    strict, strict_places = _expression(made.pieces, {**names, **heads, **named}, head=None, strict=True)
     return Expression(
-        quick=re.compile(quick, re.MULTILINE),
+        quick=_quick(nobody, quick_names, head),
+        general=_quick(made.pieces, {**quick_names, "user": "user"}, head),
         strict=re.compile(strict, re.MULTILINE),
-        quick_places=quick_places,
         strict_places=strict_places,
         backslash_quotes=made.backslash_quotes,
         whole_head=head is not None,
     )
+
+
+def _quick(pieces: Sequence[Piece], names: dict[str, str], head: int | None) -> Quick:
+    pattern, places = _expression(pieces, names, head=head, strict=False)
+    return Quick(re.compile(pattern, re.MULTILINE), places)
 
 
 def _head_span(pieces: Sequence[Piece]) -> int | None:

@@ -22,9 +22,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 NO_REQUEST = "(no request)"
 NOT_FOUND = "(not found)"
 OTHER = "(other)"
+#: Attacks on what is none of the application's routes.
+ATTACKS = "(attacks)"
 
 _METHOD = re.compile(r"[A-Z][A-Z_-]{1,19}")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_PLAIN = re.compile(r"[/\w.~@{}-]*")
 _MAX_PATHS = 40_000
 _LONGEST_PATH = 400
 _SCRIPT = re.compile(r"\.(?:php\d?|phtml|pht|phar|jspx?|aspx?|ashx|cgi|pl|py|sh|exe|war)$", re.IGNORECASE)
@@ -49,6 +52,8 @@ class Head:
 
     cell: Cell
     verdict: Verdict
+    #: What was attacked, fit to be told.
+    place: str
     #: "failure" and "success" of a login, "upload", "fetch" of a script from a folder of uploads, "missing", or nothing.
     part: str
     path: str
@@ -88,6 +93,11 @@ class RouteTable:
             known = self._paths[raw[:_LONGEST_PATH]] = (path, fold(path))
         return known
 
+    def known(self, method: str, folded: str) -> str:
+        """The route of ordinary requests that this one is of; empty where there is none."""
+        route = f"{method} {folded}"
+        return route if route in self._known else ""
+
     def route(self, method: str, folded: str, status: str) -> str:
         """The route that a request is counted under."""
         route = f"{method} {folded}"
@@ -111,7 +121,7 @@ def read_head(head: bytes) -> tuple[str, bytes, str] | None:
     """Method (empty where it is none), target and status of a head; None where its status is no status."""
     request, _quote, raw_status = head.rpartition(b'" ')
     status = raw_status.decode("latin-1")
-    if len(status) != 3 or not status.isdigit() or not status.isascii():
+    if len(status) != 3 or not status.isdigit() or not status.isascii() or b"\n" in head:
         return None
     method, _space, rest = request.partition(b" ")
     target = rest.rpartition(b" ")[0] or rest
@@ -130,6 +140,13 @@ def readable(path: bytes) -> str:
         path = _PERCENT.sub(lambda found: bytes([int(found[1], 16)]), decode_log(path))
     text = path.partition(b";")[0].decode("utf-8", "replace")
     return text if text.isascii() and text.isprintable() else clean(text, limit=_LONGEST_PATH)
+
+
+def tellable(path: str) -> str:
+    """A path without what an attack may have put into it: plain segments, up to the first that is not."""
+    plain = _PLAIN.match(path)
+    kept = plain[0] if plain else ""
+    return path[:100] if kept == path else f"{kept[:100].rpartition('/')[0]}/…"
 
 
 def part_of(method: str, path: str, status: str, known: Patterns) -> str:
@@ -167,13 +184,18 @@ class Reader:
         if not method:
             cell = cell_of(NO_REQUEST, status)
             verdict = self.judge.judge(target, status=status) if target not in (b"", b"-") else None
-            return Head(cell, verdict, "", NO_REQUEST) if verdict and verdict.attack else cell
+            return Head(cell, verdict, NO_REQUEST, "", NO_REQUEST) if verdict and verdict.attack else cell
         path, folded = self.routes.path(target.partition(b"?")[0])
+        verdict = self.judge.judge(target, status=status, route=f"{method} {folded}", method=method)
+        part = part_of(method, path, status, self.known)
+        if verdict.attack:
+            route = self.routes.known(method, folded)
+            place = route or f"{method} {tellable(path)}"
+            return Head(cell_of(route or ATTACKS, status), verdict, place, part, path)
         route = self.routes.route(method, folded, status)
+        part = part or ("missing" if route == NOT_FOUND else "")
         cell = cell_of(route, status)
-        verdict = self.judge.judge(target, status=status, route=route, method=method)
-        part = part_of(method, path, status, self.known) or ("missing" if route == NOT_FOUND else "")
-        return Head(cell, verdict, part, path) if verdict.attack or part else cell
+        return Head(cell, verdict, route, part, path) if part else cell
 
 
 class CellOf:

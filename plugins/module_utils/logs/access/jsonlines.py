@@ -47,22 +47,20 @@ class JsonLines:
 
     def columns(self, block: bytes) -> Columns:
         """The requests of a block of whole lines."""
-        rows, unparsed = _objects(block)
-        kept = [row for row in rows if isinstance(row, dict) and self._head(row)]
-        heads = [self._head(row) for row in kept]
-        unparsed += len(rows) - len(kept)
+        paired = [(row, self._head(row)) for row in _objects(block) if isinstance(row, dict)]
+        kept = [row for row, head in paired if head]
         return Columns(
-            heads,
+            [head for _row, head in paired if head],
             self._column(kept, self.address),
             self._column(kept, "size"),
             self._column(kept, self.seconds),
             self._column(kept, "agent"),
-            unparsed,
+            self._column(kept, "user"),
         )
 
     def parse_line(self, block: bytes, at: int) -> dict[str, bytes] | None:
         end = block.find(b"\n", at)
-        rows, _unparsed = _objects(block[at : end if end >= 0 else len(block)] + b"\n")
+        rows = _objects(block[at : end if end >= 0 else len(block)] + b"\n")
         if not rows or not isinstance(rows[0], dict):
             return None
         return {role: self._text(rows[0], role) for role in self._paths}
@@ -102,30 +100,30 @@ def _encoded(value: object) -> bytes:
     return b"%d" % value if isinstance(value, int) else str(value).encode()
 
 
-def _objects(block: bytes) -> tuple[list[Any], int]:
-    """The JSON values of the lines, and how many lines are none."""
+def _objects(block: bytes) -> list[Any]:
+    """The JSON values of the lines; lines that are none are left out."""
     try:
         # One call for all; a line that holds two values, or half of one, makes the number differ.
         rows = json.loads(b"[" + block.rstrip(b"\n").replace(b"\n", b",") + b"]")
         if len(rows) == block.count(b"\n"):
-            return rows, 0
+            return rows
     except (ValueError, RecursionError):
         pass
-    rows, unparsed = [], 0
-    for line in block.splitlines():
+    rows = []
+    for line in block.split(b"\n"):
         try:
             # nginx without escape=json writes \x22, which no JSON has.
             rows.append(json.loads(line.replace(b"\\x", b"\\u00")))
         except (ValueError, RecursionError):
-            unparsed += 1
-    return rows, unparsed
+            continue
+    return rows
 
 
 def names_in(sample: Sequence[bytes], given: Mapping[str, str]) -> dict[str, str]:
     """Where each part of a request stands, from the names that the user gave and from those that lines have."""
     found = dict(given)
     for line in sample:
-        rows, _unparsed = _objects(line + b"\n")
+        rows = _objects(line + b"\n")
         if not rows or not isinstance(rows[0], dict):
             continue
         for role, names in FIELD_NAMES.items():

@@ -39,20 +39,22 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 )
 
 #: A block is taken apart in slices that fit a processor's cache with everything made of them.
-SLICE = int(__import__("os").environ.get("SL","196608"))
+SLICE = 192 * 1024
 #: Rows that are gathered before they are counted, and the bytes and number of heads that are remembered.
-_GATHERED = int(__import__("os").environ.get("GA","12000"))
+_GATHERED = 12_000
 _MAX_HEADS = 250_000
 _MAX_HEAD_BYTES = 24 * 1024 * 1024
 #: A head longer than this is looked at each time it comes.
 _LONG_HEAD = 600
+#: Different texts of times that a route and status counts before they become buckets.
+_MAX_TEXTS = 4000
 #: Answers of a route whose size is kept at each counting, so that a busy route costs no more than others.
-_SIZES_KEPT = 24
+_SIZES_KEPT = 8
 #: The least requests of a stretch for its share of errors to say something.
 _WINDOW = 200
 #: Bytes that are rare in a log and begin what makes a referrer unusual, and how it goes on.
-_SIGNS = (b"$", b"<", b"(")
-_UNUSUAL = frozenset([b"${", b"()", *(b"<%c" % letter for letter in b"sSiI/")])
+_SIGNS = (b"$", b"<", b"{")
+_UNUSUAL = frozenset([b"${", b"{ ", b"{:", *(b"<%c" % letter for letter in b"sSiI/")])
 
 #: Size, time and address of a line, as they stand there.
 Row = tuple  # of three bytes
@@ -140,6 +142,8 @@ class Pass:
                 for piece in slices(block):
                     self.feed(piece)
             self.count()
+            for share in self.tally.shares.values():
+                self._fold_times(share)
         self.tally.overflowed = self.reader.routes.overflowed
         return self.tally
 
@@ -148,9 +152,7 @@ class Pass:
         columns = self.parse(block)
         tally = self.tally
         self._mark_times(block)
-        tally.unparsed += columns.unparsed
         rows = len(columns.heads)
-        tally.lines += rows + columns.unparsed
         if not rows:
             return
         addresses = _last_forwarded(columns.addresses) if self.forwarded else columns.addresses
@@ -162,7 +164,7 @@ class Pass:
             take(row)
         self.gathered += rows
         if self.failing:
-            self._name_users(block)
+            self._name_users(columns, addresses)
         if columns.agents:
             self._count_agents(columns.agents, addresses)
         for sign in _SIGNS:
@@ -209,7 +211,7 @@ class Pass:
         if present and addresses:
             for agent, address in zip(agents, addresses):
                 if agent in self.flagged:
-                    self._note_attack(self.flagged[agent], address, route="(user agent)")
+                    self._note_attack(self.flagged[agent], address, place="(user agent)")
         for agent in present:
             self.flagged_seen[agent] = counts[agent]
 
@@ -224,12 +226,12 @@ class Pass:
                 if sign in referrer:
                     verdict = self.reader.judge.judge_agent(referrer)
                     if verdict.attack:
-                        self._note_attack(verdict, self._address(fields), route="(referrer)")
+                        self._note_attack(verdict, self._address(fields), place="(referrer)")
                 at = end - 1
             at = block.find(sign, at + 1)
 
-    def _note_attack(self, verdict: Verdict, address: bytes, *, route: str) -> None:
-        self.tally.attacks[verdict.kinds[0], route] += 1
+    def _note_attack(self, verdict: Verdict, address: bytes, *, place: str) -> None:
+        self.tally.add_attack(verdict.kinds[0], place)
         suspect = self.tally.suspect(_text(address))
         if suspect:
             suspect.attacks += 1
@@ -249,42 +251,31 @@ class Pass:
         if known.part == "failure":
             self.failing.add(head)
 
-    def _name_users(self, block: bytes) -> None:
+    def _name_users(self, columns: Columns, addresses: Sequence[bytes]) -> None:
         """Who failed to log in, of those lines that name a user."""
-        for user, address in self._failing_users(block, self.failing):
-            self.tally.add_user(user, address)
-            suspect = self.tally.suspects.get(address)
-            if suspect and len(suspect.users) < MAX_NAMES:
-                suspect.users.add(user)
-        self.failing.clear()
-
-    def _failing_users(self, block: bytes, heads: set[bytes]) -> list[tuple[str, str]]:
-        """User and address of the failed logins in a block, of those lines that name a user."""
-        found = []
-        for head in heads:
-            needle = head.partition(b'"')[0] if not head.startswith(b"- ") else head.split(b" ", 2)[1]
-            at = block.find(needle)
-            while at >= 0:
-                start = block.rfind(b"\n", 0, at) + 1
-                fields = self.parse_line(block, start) or {}
-                user = fields.get("user", b"-")
-                if user not in (b"-", b"", b'""') and fields.get("status", head[-3:]) == head[-3:]:
-                    found.append((_text(user, 60), _text(self._address(fields))))
-                end = block.find(b"\n", at)
-                at = block.find(needle, end) if end >= 0 else -1
-        return found
+        failing, self.failing = self.failing, set()
+        if not columns.users:
+            return
+        for head, user, raw_address in zip(columns.heads, columns.users, addresses or repeat(b"-")):
+            if head in failing and user not in (b"-", b"", b'""'):
+                name, address = _text(user), _text(raw_address)
+                self.tally.add_user(name, address)
+                suspect = self.tally.suspects.get(address)
+                if suspect and len(suspect.users) < MAX_NAMES:
+                    suspect.users.add(name)
 
     def _address(self, fields: dict[str, bytes]) -> bytes:
         address = fields.get("address", b"-")
         return address.rpartition(b",")[2].strip() if self.forwarded else address
 
     def _note_answer(self, known: Head, size: bytes, address: bytes) -> None:
-        self._note_attack(known.verdict, address, route=known.cell.route)
+        self._note_attack(known.verdict, address, place=known.place)
         if known.cell.status[0] == "2":
             if len(self.tally.answered) < MAX_ANSWERED:
                 self.tally.answered.append(
                     Answered(
                         route=known.cell.route,
+                        place=known.place,
                         kind=known.verdict.kinds[0],
                         address=_text(address),
                         size=int(size) if size.isdigit() else 0,
@@ -314,9 +305,7 @@ class Pass:
     def count(self) -> None:
         """Count what was gathered, and forget it."""
         errors = requests = 0
-        if self.nonsense:
-            self.tally.unparsed += len(self.nonsense) // 3
-            self.nonsense.clear()
+        self.nonsense.clear()
         for key, cell in self.cell_of.cells.items():
             rows = cell.rows
             if not rows:
@@ -344,9 +333,16 @@ class Pass:
     def _count_times(self, share: Share, times: list[bytes]) -> None:
         if times[0] == b"-" and times.count(b"-") == len(times):
             return
+        share.texts.update(times)
+        if len(share.texts) > _MAX_TEXTS:
+            self._fold_times(share)
+
+    def _fold_times(self, share: Share) -> None:
         buckets = share.times.buckets
-        buckets.update(map(self.seconds.__getitem__, times))
+        for text, many in share.texts.items():
+            buckets[self.seconds[text]] += many
         buckets.pop(NO_TIME, None)
+        share.texts.clear()
 
     def _close_stretch(self, errors: int, requests: int) -> None:
         if not requests:

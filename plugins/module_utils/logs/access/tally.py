@@ -17,18 +17,25 @@ MAX_AGENTS = 20_000
 #: Addresses whose attacks or logins are told apart, and users.
 MAX_SUSPECTS = 5_000
 MAX_NAMES = 50
+#: Places whose attacks are told apart.
+MAX_PLACES = 2_000
+OTHER_PLACES = "(other)"
 #: Kept attack answers that wait for the baseline of their route.
 MAX_ANSWERED = 2_000
 
 
 @dataclass
 class Share:
-    """The lines of one route and status: requests, bytes sent, times in seconds, and sizes where they were answers."""
+    """The lines of one route and status: requests, bytes sent, times in seconds, and some sizes of answers.
+
+    ``texts`` are times as they stand in the log, while the pass goes on.
+    """
 
     requests: int = 0
     sent: int = 0
     times: Sketch = field(default_factory=Sketch)
     sizes: Sketch = field(default_factory=Sketch)
+    texts: Counter[bytes] = field(default_factory=Counter)
 
     def merge(self, other: Share) -> None:
         self.requests += other.requests
@@ -73,9 +80,13 @@ class Window:
 
 @dataclass(frozen=True)
 class Answered:
-    """An attack that got a success status: whether its size is usual can be told at the end alone."""
+    """An attack that got a success status: whether its size is usual can be told at the end alone.
+
+    ``route`` is that of ordinary requests, or ``(attacks)``; ``place`` is fit to be told.
+    """
 
     route: str
+    place: str
     kind: str
     address: str
     size: int
@@ -83,10 +94,9 @@ class Answered:
 
 @dataclass
 class Tally:
-    """Everything counted, by route and status. ``lines`` are all lines, ``unparsed`` those that are no request."""
+    """Everything counted, by route and status; ``lines`` are all lines, also those that are no request."""
 
     lines: int = 0
-    unparsed: int = 0
     shares: dict[tuple[str, str], Share] = field(default_factory=dict)
     addresses: BoundedCounter = field(default_factory=lambda: BoundedCounter(MAX_ADDRESSES))
     #: Addresses of requests that were answered with 400 or more.
@@ -128,6 +138,10 @@ class Tally:
         if address in self.logins or len(self.logins) < MAX_ADDRESSES:
             self.logins[address] = max(place, self.logins.get(address, -1))
 
+    def add_attack(self, kind: str, place: str, times: int = 1) -> None:
+        key = (kind, place)
+        self.attacks[key if key in self.attacks or len(self.attacks) < MAX_PLACES else (kind, OTHER_PLACES)] += times
+
     def add_user(self, user: str, address: str, times: int = 1) -> None:
         """A failed login under a name."""
         if user not in self.users and len(self.users) >= MAX_SUSPECTS:
@@ -139,8 +153,6 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add what another process counted of the same log."""
-        self.lines += other.lines
-        self.unparsed += other.unparsed
         for key, share in other.shares.items():
             self.shares.setdefault(key, Share()).merge(share)
         for name in ("addresses", "failing", "agents", "missing"):
@@ -157,7 +169,9 @@ class Tally:
                 self.users[user] = (self.users[user][0] + seen, self.users[user][1])
         for address, place in other.logins.items():
             self.add_login(address, place)
-        for counter in ("attacks", "uploads", "written", "fetched"):
+        for (kind, place_of), many in other.attacks.items():
+            self.add_attack(kind, place_of, many)
+        for counter in ("uploads", "written", "fetched"):
             getattr(self, counter).update(getattr(other, counter))
         room = MAX_ANSWERED - len(self.answered)
         self.answered += other.answered[:room]
@@ -168,4 +182,9 @@ class Tally:
 
     @property
     def requests(self) -> int:
-        return self.lines - self.unparsed
+        return sum(share.requests for share in self.shares.values())
+
+    @property
+    def unparsed(self) -> int:
+        """Lines that are no request."""
+        return max(0, self.lines - self.requests)
