@@ -16,25 +16,22 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.decoding import decode, decode_log
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules import (
-    RULES,
-    SEPARATOR,
-    Rule,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import SEPARATOR, Rule
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.table import RULES
 
 #: From this score on a request is an attack; the Core Rule Set's own threshold.
 THRESHOLD = 5
 
 #: A target without any of these holds nothing that a rule could find.
 _SUSPICIOUS = re.compile(
-    rb"[%'\"<>()\\;|`${}*~@#]|\.\.|//|:/|/[._+]|--|\[\$|\.(?:php|asp|jsp|cgi|cfm|pl|do|action|bak|old|sql|zip|rar|tar|tgz|gz|7z|pem|key|p12|pfx|jks"
-    rb"|kdbx|xml|ya?ml|json|ini|config|dll|axd|exe|sh|py|htm|txt|save|orig|swp)"
+    rb"[%'\"<>()\\;|`${}*~@#\[]|\.\.|//|:/|/[._+]|--|\[\$|\.(?:php|asp|jsp|cgi|cfm|pl|do|action|bak|old|sql|zip|rar|tar|tgz|gz|7z|pem|key|p12|pfx|jks"
+    rb"|kdbx|xml|ya?ml|json|ini|config|dll|axd|exe|sh|py|htm|txt|log|save|orig|swp)"
     rb"|[+ ](?:or|and|union|select|having|order|group|where|from|in|like|rlike|waitfor|sleep|xor|-|/)|169\.254"
     rb"|/(?:wp|phpm|pma|mya|mysql|dba|admin|typo|joom|drup|mag|cgi|scr|iis|msadc|owa|ecp|auto|exch|man|host|jmx|web|inv|solr|jenk|hud|nag|zab|cac|druid"
     rb"|nacos|geo|conf|jira|rem|dana|glob|vpn|ssl|mgmt|tmui|cit|sdk|ui|axis|str|site|tele|fck|cke|kcf|elf|upl|tim|act|jol|swag|gra|vend|lar|stor|bin"
     rb"|stal|ab2|evox|nmap|nice|send|cred|user/reg|id_|boaf|hnap|gof|gpon|api/j|console|v1/\.|sql|word|latest|instance|server-|debug/|trinity|shell"
     rb"|nikto|acun|nets|test|think|_)"
-    rb"|think|invoke|hello\.|jndi|script|passwd|proto__|allow_url|_method=|auto_prep|disable_f|rO0AB|aced0005",
+    rb"|=[+ ]?(?:or|and|order|select|cat|ls|rm|head|tail|more|less|nl|tac|vi|cp|find|dir|type|iex|iwr|irm|net|for)[+ ]|-expression|-webrequest|think|invoke|hello\.|jndi|script|passwd|proto__|allow_url|_method=|auto_prep|disable_f|rO0AB|aced0005",
     re.IGNORECASE,
 )
 #: What a rule of the class cannot do without, looked for before its rules are tried.
@@ -128,9 +125,7 @@ class Judge:
 
 _WRITES = frozenset({"PUT", "MOVE", "COPY"})
 _SCRIPT_NAME = re.compile(r"\.(?:php\d?|phtml|pht|phar|jspx?|aspx?|ashx|cgi|pl|py|sh|exe|war)(?=$|[/;.\x00])")
-_BY_KIND: dict[str, tuple[Rule, ...]] = {
-    kind: tuple(rule for rule in _REQUEST if rule.kind == kind) for kind in _HINTS
-}
+_BY_KIND: dict[str, tuple[Rule, ...]] = {kind: tuple(rule for rule in _REQUEST if rule.kind == kind) for kind in _HINTS}
 
 
 def _unnested(text: str) -> str:

@@ -31,9 +31,7 @@ def check(context: Context) -> Result:
     wanted = read_options(context.params)
     if wanted.niceness:
         os.nice(wanted.niceness)
-    collector = Collector(
-        wanted=wanted, catalogue=context.catalogue, book=context.book, remembered=context.memory
-    )
+    collector = Collector(wanted=wanted, catalogue=context.catalogue, book=context.book, remembered=context.memory)
     collector.read()
     remembered = context.memory.get("baselines")
     baselines: dict[str, Any] = {}

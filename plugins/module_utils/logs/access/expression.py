@@ -93,9 +93,7 @@ class Expression:
             return flat[places[role] :: width] if role in places else NO_COLUMN
 
         heads = column("head") if self.whole_head else _heads({role: column(role) for role in places})
-        return Columns(
-            heads, column("address"), column("size"), column("seconds"), column("agent"), column("user")
-        )
+        return Columns(heads, column("address"), column("size"), column("seconds"), column("agent"), column("user"))
 
     def _completed(self, columns: Columns, between: bytes) -> Columns:
         """The columns with what the quick expression left."""

@@ -68,7 +68,9 @@ APACHE_DIRECTIVES: Mapping[str, tuple[str, float]] = {
     "{x-forwarded-for}i": ("forwarded", 1),
 }
 
-COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+COMBINED = (
+    '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+)
 _COMMON = '%h %l %u %t "%r" %>s %b'
 #: Names that ``format`` takes instead of a format string. Also what a log without a format is tried against, in this
 #: order: the first that fits the most lines.

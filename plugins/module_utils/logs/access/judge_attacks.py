@@ -118,7 +118,10 @@ def judge_login_failures(view: View) -> Iterator[Answer]:
             notes.append(f"{counted(len(sprayed), 'user')} tried from {_SPRAY} addresses or more")
         if log.tally.more_suspects:
             notes.append(f"{log.tally.more_suspects} more deeds of other addresses were not kept apart")
-        evidence = [f"{view.address(address)}: {counted(many, 'refusal')}{_users(one)}" for many, address, one in failing[:_NAMED]]
+        evidence = [
+            f"{view.address(address)}: {counted(many, 'refusal')}{_users(one)}"
+            for many, address, one in failing[:_NAMED]
+        ]
         evidence += [
             f"user {user}: {counted(many, 'refusal')} from {counted(found, 'address', 'addresses')}"
             for user, many, found in sorted(sprayed, key=lambda entry: (-entry[2], entry[0]))[:_NAMED]
@@ -168,15 +171,27 @@ def judge_uploads(view: View) -> Iterator[Answer]:
         both = sorted(set(tally.written) & set(tally.fetched))
         total = sum(tally.written.values()) + sum(tally.fetched.values())
         evidence = [f"{path}: written and then fetched" for path in both]
-        evidence += [f"{path}: fetched {counted(many, 'time')}" for path, many in tally.fetched.most_common(_NAMED) if path not in both]
-        evidence += [f"{path}: written {counted(many, 'time')}" for path, many in tally.written.most_common(_NAMED) if path not in both]
+        evidence += [
+            f"{path}: fetched {counted(many, 'time')}"
+            for path, many in tally.fetched.most_common(_NAMED)
+            if path not in both
+        ]
+        evidence += [
+            f"{path}: written {counted(many, 'time')}"
+            for path, many in tally.written.most_common(_NAMED)
+            if path not in both
+        ]
         uploads = sum(tally.uploads.values())
         summary = f"{log.path}: scripts in folders of uploads"
         note = f"{counted(uploads, 'upload')} on {counted(len(tally.uploads), 'route')}"
         if both or tally.fetched:
             # Whatever the levels say: what was sent there was run from there.
             yield view.state(
-                "logs.http_uploads", log.path, "critical", f"{summary}: {total}, fetched with success; {note}", evidence=evidence
+                "logs.http_uploads",
+                log.path,
+                "critical",
+                f"{summary}: {total}, fetched with success; {note}",
+                evidence=evidence,
             )
             yield Metric("logs.http_uploads", log.path, total)
             continue

@@ -81,7 +81,9 @@ def _judge_errors(view: View, check: str, digit: str) -> Iterator[Answer]:
     for log in view.with_requests():
         many, total = log.total.classes.get(digit, 0), log.total.requests
         if total < view.min_requests:
-            words = f"{log.path}: {many} of {counted(total, 'request')} answered with {digit}xx, too few to judge a share"
+            words = (
+                f"{log.path}: {many} of {counted(total, 'request')} answered with {digit}xx, too few to judge a share"
+            )
             yield view.state(check, log.path, "info" if many else "ok", words)
             continue
         yield from view.measure(

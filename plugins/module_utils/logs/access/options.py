@@ -17,7 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.choosing import Wish
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Patterns, patterns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.jsonlines import FIELD_NAMES
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules import CLASSES
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import CLASSES
 
 #: Looked for where no log is named.
 USUAL_LOGS = (

@@ -15,12 +15,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice, repeat
-from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import sketch
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import NOTHING, Verdict
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import (
     Cell,
@@ -39,7 +39,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 )
 
 #: A block is taken apart in slices that fit a processor's cache with everything made of them.
-SLICE = 192 * 1024
+SLICE = 128 * 1024
 #: Rows that are gathered before they are counted, and the bytes and number of heads that are remembered.
 _GATHERED = 12_000
 _MAX_HEADS = 250_000
@@ -180,10 +180,22 @@ class Pass:
         if isinstance(found, Cell):
             return found.rows.extend
 
-        def take(row: Row) -> None:
+        extend = found.cell.rows.extend
+        if found.part == "missing" and not found.verdict.attack:
+            path = (found.path.encode("utf-8", "replace"),)
+            count = self.tally.missing.update
+
+            def note_missing(row: Row) -> None:
+                extend(row)
+                count(path)
+
+            return note_missing
+
+        def look_closer(row: Row) -> None:
+            extend(row)
             self._look_closer(head, found, row)
 
-        return take
+        return look_closer
 
     def _mark_times(self, block: bytes) -> None:
         if not self.tally.began:
@@ -241,7 +253,6 @@ class Pass:
     def _look_closer(self, head: bytes, known: Head, row: Row) -> None:
         """A row whose head is an attack, a login or an upload; it is counted in its cell as well."""
         size, _seconds, address = row
-        known.cell.rows.extend(row)
         self.place += 1
         if known.verdict.attack:
             known.cell.attacked += 1
@@ -292,8 +303,6 @@ class Pass:
                 _count_bounded(tally.written, known.path)
         elif known.part == "fetch":
             _count_bounded(tally.fetched, known.path)
-        elif known.part == "missing":
-            tally.missing.update([known.path.encode("utf-8", "replace")])
         elif known.part == "success":
             tally.add_login(_text(address), self.place)
         else:
@@ -392,8 +401,9 @@ def _count_bounded(counter: Counter[str], key: str, limit: int = 1000) -> None:
         counter[key] += 1
 
 
-def _text(raw: bytes, limit: int = 60) -> str:
-    return clean(raw[:400].decode("utf-8", "replace"), limit=limit)
+@lru_cache(maxsize=4096)
+def _text(raw: bytes) -> str:
+    return clean(raw[:400].decode("utf-8", "replace"), limit=60)
 
 
 @contextmanager

@@ -69,9 +69,7 @@ def sources(view: View) -> list[dict[str, Any]]:
             address = clean(view.address(raw), limit=60) if view.mask else raw.decode("utf-8", "replace")
             if address in found:
                 found[address]["requests"] += many
-    ordered = sorted(
-        found.values(), key=lambda one: (-one["score"], -one["failures"], -one["errors"], one["address"])
-    )
+    ordered = sorted(found.values(), key=lambda one: (-one["score"], -one["failures"], -one["errors"], one["address"]))
     return ordered[:TOLD]
 
 
