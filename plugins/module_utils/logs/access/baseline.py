@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What sizes a route's answers have, from this run and the ones before, and whether an attack's answer is one of them."""
+"""What sizes a route's answers have, from this run and those before, and whether an attack's answer is one of them."""
 
 from __future__ import annotations
 

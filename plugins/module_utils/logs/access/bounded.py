@@ -7,40 +7,57 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 
 class BoundedCounter:
     """How often each key was met, exactly as long as there are no more than ``limit`` different ones.
 
-    Past that the rarer half is forgotten; ``missed`` is how often one of them may have been met, so that a count of
-    ``n`` stands for ``n`` to ``n + missed`` (the bound of lossy counting: Manku and Motwani, VLDB 2002).
+    Past that, or past ``max_bytes`` of keys, the rarer half is forgotten; ``missed`` is how often one of them may have
+    been met, so that a count of ``n`` stands for ``n`` to ``n + missed`` (lossy counting: Manku, Motwani; VLDB 2002).
     """
 
-    __slots__ = ("counts", "limit", "missed")
+    __slots__ = ("_held", "_known", "counts", "limit", "max_bytes", "missed")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.counts: Counter[bytes] = Counter()
         self.limit = limit
+        self.max_bytes = max_bytes
         self.missed = 0
+        self._known = 0
+        self._held = 0
 
-    def update(self, keys: Iterable[bytes]) -> None:
-        self.counts.update(keys)
-        if len(self.counts) > self.limit:
+    def update(self, keys: Iterable[bytes] | Mapping[bytes, int]) -> list[bytes]:
+        """Count keys; returns those that were never met before."""
+        counts = self.counts
+        counts.update(keys)
+        new = len(counts) - self._known
+        if not new:
+            return []
+        # A dictionary keeps the order in which its keys came.
+        fresh = list(islice(reversed(counts), new))
+        self._known += new
+        self._held += sum(map(len, fresh))
+        if self._known > self.limit or self._held > self.max_bytes:
             self._prune()
+        return fresh
 
     def merge(self, other: BoundedCounter) -> None:
         self.missed += other.missed
-        self.update_counts(other.counts)
-
-    def update_counts(self, counts: Mapping[bytes, int]) -> None:
-        self.counts.update(counts)
-        if len(self.counts) > self.limit:
-            self._prune()
+        self.update(other.counts)
 
     def _prune(self) -> None:
-        kept = self.counts.most_common(self.limit // 2)
-        self.missed += self.counts.most_common(self.limit // 2 + 1)[-1][1]
-        self.counts = Counter(dict(kept))
+        ordered = self.counts.most_common()
+        kept: dict[bytes, int] = {}
+        held = 0
+        for key, many in ordered[: self.limit // 2]:
+            held += len(key)
+            if held > self.max_bytes // 2:
+                break
+            kept[key] = many
+        self.missed += ordered[len(kept)][1]
+        self.counts = Counter(kept)
+        self._known, self._held = len(kept), sum(map(len, kept))
 
     def top(self, amount: int) -> list[tuple[bytes, int]]:
         """The most frequent, and the lesser key first among equals."""

@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of ``access_log_review``: options, one pass over each log, all questions, and the memory for the next run."""
+"""The whole of ``access_log_review``: options, one pass over each log, all questions, the memory for the next run."""
 
 from __future__ import annotations
 

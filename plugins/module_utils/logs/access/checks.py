@@ -79,8 +79,8 @@ CHECKS = (
     Check(
         id="logs.http_attack_success",
         title="Attacks that may have succeeded",
-        meaning="Attacks that were answered with success and with a size that the route's ordinary answers do not have, "
-        "or with a file that should not be served.",
+        meaning="Attacks that were answered with success and with a size that the route's ordinary answers do not "
+        "have, or with a file that should not be served.",
         remedy="Repeat the request of such a route in a test system; look at the application's log of that time; until "
         "it is clear, treat what the route can read as known to others.",
         source=f"{_RULES}; sizes of the route's ordinary answers",

@@ -139,7 +139,8 @@ def sniff(sample: Sequence[bytes]) -> tuple[str, str, str] | None:
 
 def _tail(raw: bytes) -> tuple[str, str] | None:
     """What stands behind the combined format, as format string, and what is not clear about it."""
-    text, note, seen = "", "", set()
+    text, note = "", ""
+    seen: set[str] = set()
     rest = raw
     while rest:
         match = _TAIL_TOKEN.match(rest, 1) if rest[:1] == b" " else None

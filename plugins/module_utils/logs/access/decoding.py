@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from contextlib import suppress
 
 #: Of one text so many bytes are looked at; attacks stand at its front, and what is longer is a finding by itself.
 MAX_BYTES = 4096
@@ -70,10 +71,9 @@ def decode(raw: bytes, *, plus: bool) -> str:
 def _unicode(text: str) -> str:
     """Overlong sequences and fullwidth letters back to the plain ones that they stand for."""
     text = _OVERLONG.sub(_overlong, text)
-    try:
+    # What is not UTF-8, or is characters already (%uff1c), stays as it is.
+    with suppress(UnicodeEncodeError, UnicodeDecodeError):
         text = text.encode("latin-1").decode("utf-8")
-    except (UnicodeEncodeError, UnicodeDecodeError):
-        pass  # Not UTF-8, or already characters (%uff1c): what is there stays.
     text = unicodedata.normalize("NFKC", text)
     return text.translate(_QUOTES)
 

@@ -119,7 +119,7 @@ class Expression:
             return Columns()
         # A single group makes texts of the rows; a format has at least request and status.
         every = list(zip(*rows))
-        given = {role: every[place - 1] for role, place in self.strict_places.items()}
+        given: dict[str, Sequence[bytes]] = {role: every[place - 1] for role, place in self.strict_places.items()}
 
         def column(role: str) -> Sequence[bytes]:
             return given.get(role, NO_COLUMN)

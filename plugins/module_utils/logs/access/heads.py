@@ -54,7 +54,7 @@ class Head:
     verdict: Verdict
     #: What was attacked, fit to be told.
     place: str
-    #: "failure" and "success" of a login, "upload", "fetch" of a script from a folder of uploads, "missing", or nothing.
+    #: "failure" or "success" of a login, "upload", "fetch" of a script from a folder of uploads, "missing", or empty.
     part: str
     path: str
 

@@ -14,7 +14,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 
 #: Under which names the parts of a request are looked for, the first that an object has; a point goes into an object.
 FIELD_NAMES: Mapping[str, Sequence[str]] = {
-    "address": ("remote_addr", "client_ip", "remote_ip", "clientip", "ip", "request.remote_ip", "request.client_ip", "ClientHost"),
+    "address": (
+        "remote_addr", "client_ip", "remote_ip", "clientip", "ip", "request.remote_ip", "request.client_ip",
+        "ClientHost",
+    ),
     "user": ("remote_user", "user", "user_id", "ClientUsername"),
     "time": ("time_iso8601", "time_local", "time", "timestamp", "@timestamp", "ts", "msec", "StartUTC"),
     "request": ("request",),

@@ -44,7 +44,8 @@ def judge_traffic(view: View) -> Iterator[Answer]:
             "logs.http_traffic",
             log.path,
             "ok",
-            f"{log.path}: {counted(total.requests, 'request')}, {quantity(total.sent, 'B')} sent{span}; {classes}{more}",
+            f"{log.path}: {counted(total.requests, 'request')}, {quantity(total.sent, 'B')} sent{span}; "
+            f"{classes}{more}",
             evidence=_busiest(view, log),
         )
         yield Metric("logs.http_requests", log.path, total.requests)

@@ -11,15 +11,13 @@ closer look.
 from __future__ import annotations
 
 import gc
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice, repeat
+from itertools import repeat
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import sketch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import (
@@ -28,6 +26,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
     Head,
     Reader,
     script,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import (
+    NO_TIME,
+    Heads,
+    Row,
+    Seconds,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
     MAX_ANSWERED,
@@ -40,76 +44,24 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 
 #: A block is taken apart in slices that fit a processor's cache with everything made of them.
 SLICE = 128 * 1024
-#: Rows that are gathered before they are counted, and the bytes and number of heads that are remembered.
+#: Rows that are gathered before they are counted.
 _GATHERED = 12_000
-_MAX_HEADS = 250_000
-_MAX_HEAD_BYTES = 24 * 1024 * 1024
-#: A head longer than this is looked at each time it comes.
-_LONG_HEAD = 600
 #: Different texts of times that a route and status counts before they become buckets.
 _MAX_TEXTS = 4000
 #: Answers of a route whose size is kept at each counting, so that a busy route costs no more than others.
 _SIZES_KEPT = 8
 #: The least requests of a stretch for its share of errors to say something.
 _WINDOW = 200
+#: User agents that count as attacks.
+_MAX_FLAGGED = 200
+#: Texts of times that all routes together hold.
+_MAX_ALL_TEXTS = 100_000
 #: Bytes that are rare in a log and begin what makes a referrer unusual, and how it goes on.
 _SIGNS = (b"$", b"<", b"{")
 _UNUSUAL = frozenset([b"${", b"{ ", b"{:", *(b"<%c" % letter for letter in b"sSiI/")])
 
-#: Size, time and address of a line, as they stand there.
-Row = tuple  # of three bytes
 Parse = Callable[[bytes], Columns]
 ParseLine = Callable[[bytes, int], "dict[str, bytes] | None"]
-
-
-class _Heads(dict):  # type: ignore[type-arg]
-    """Head to the ``extend`` of the list that takes its rows; an unknown head is looked at and remembered."""
-
-    def __init__(self, look: Callable[[bytes], Callable[[Row], None]]) -> None:
-        super().__init__()
-        self.look = look
-        self.held = 0
-
-    def __missing__(self, head: bytes) -> Callable[[Row], None]:
-        take = self.look(head)
-        if len(head) <= _LONG_HEAD:
-            self.held += len(head)
-            self[head] = take
-        return take
-
-    def trim(self) -> bool:
-        """Forget everything once it is too much; True where that happened."""
-        if len(self) <= _MAX_HEADS and self.held <= _MAX_HEAD_BYTES:
-            return False
-        self.clear()
-        self.held = 0
-        return True
-
-
-#: The bucket of what is no time; it is taken out before anything is asked of a sketch.
-NO_TIME = 10**6
-
-
-class Seconds(dict):  # type: ignore[type-arg]
-    """The text of a time to its bucket; ``NO_TIME`` for ``-`` and what is no number.
-
-    nginx joins the times of several upstream servers with commas and colons; together they are what it waited.
-    """
-
-    def __init__(self, divisor: float) -> None:
-        super().__init__()
-        self.divisor = divisor
-
-    def __missing__(self, text: bytes) -> int:
-        try:
-            value = sum(map(float, re.split(rb", | : ", text))) if b" " in text else float(text)
-        except ValueError:
-            value = -1.0
-        bucket = sketch.key(value / self.divisor) if 0 <= value < 1e15 else NO_TIME
-        if len(self) > 50_000:
-            self.clear()
-        self[text] = bucket
-        return bucket
 
 
 class Pass:
@@ -122,13 +74,12 @@ class Pass:
         self.forwarded = forwarded
         self.tally = Tally()
         self.cell_of = CellOf()
-        self.heads = _Heads(self._look)
+        self.heads = Heads(self._look)
         self.seconds = Seconds(divisor)
         self.failing: set[bytes] = set()
         self.nonsense: list[bytes] = []
         self.flagged: dict[bytes, Verdict] = {}
         self.flagged_seen: dict[bytes, int] = {}
-        self.agents_known = 0
         self.gathered = 0
         self.place = 0
         self.stretch_began = ""
@@ -210,15 +161,13 @@ class Pass:
 
     def _count_agents(self, agents: Sequence[bytes], addresses: Sequence[bytes]) -> None:
         counter = self.tally.agents
-        counter.update(agents)
+        for agent in counter.update(agents):
+            verdict = self.reader.judge.judge_agent(agent)
+            if verdict.attack and len(self.flagged) < _MAX_FLAGGED:
+                self.flagged[agent] = verdict
+        if not self.flagged:
+            return
         counts = counter.counts
-        new = len(counts) - self.agents_known
-        if new:
-            for agent in list(islice(reversed(counts), new)) if new > 0 else list(counts):
-                verdict = self.reader.judge.judge_agent(agent)
-                if verdict.attack and len(self.flagged) < 200:
-                    self.flagged[agent] = verdict
-            self.agents_known = len(counts)
         present = [agent for agent in self.flagged if counts[agent] != self.flagged_seen.get(agent, 0)]
         if present and addresses:
             for agent, address in zip(agents, addresses):
@@ -338,6 +287,9 @@ class Pass:
         self._close_stretch(errors, requests)
         self.gathered = 0
         self.heads.trim()
+        if sum(len(share.texts) for share in self.tally.shares.values()) > _MAX_ALL_TEXTS:
+            for share in self.tally.shares.values():
+                self._fold_times(share)
 
     def _count_times(self, share: Share, times: list[bytes]) -> None:
         if times[0] == b"-" and times.count(b"-") == len(times):
@@ -393,7 +345,7 @@ def _total(sizes: list[bytes]) -> int:
 
 def _last_forwarded(values: Sequence[bytes]) -> list[bytes]:
     """The last address of each X-Forwarded-For: the one that the nearest proxy saw, and that no client can choose."""
-    return [value.rpartition(b",")[2].strip() for value in values]
+    return [value.rpartition(b",")[2].strip()[:64] for value in values]
 
 
 def _count_bounded(counter: Counter[str], key: str, limit: int = 1000) -> None:
