@@ -22,6 +22,7 @@ MODULES: dict[str, Entry] = {
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),
     "journal_verify": Entry("journal", "check"),
+    "log_review": Entry("logs", "check"),
     "postgresql_check": Entry("postgresql", "check"),
     "postgresql_index": Entry("postgresql", "repair"),
     "postgresql_login": Entry("postgresql", "repair"),

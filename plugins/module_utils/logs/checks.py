@@ -8,11 +8,13 @@ from __future__ import annotations
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import checks as access
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import checks as reading
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import checks as review
 
 CATALOGUE = Catalogue(
     "logs",
     [
         *reading.CHECKS,
         *access.CHECKS,
+        *review.CHECKS,
     ],
 )

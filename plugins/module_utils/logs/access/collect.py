@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.passing import Pass
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Tally
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.workers import tally_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
 
 #: Logs that one run reads.
@@ -78,8 +78,8 @@ class Collector:
     def _read_all(self, logs: tuple[Log, ...] | list[Log]) -> None:
         seen: dict[str, Wish] = {}
         for log in logs:
-            paths = sorted(glob.glob(log.path)) if glob.has_magic(log.path) else [log.path]
-            if not paths:
+            paths, empty = live_logs([log.path])
+            if empty:
                 self._say("logs.readable", log.path, "unknown", f"{log.path}: no such file")
             for path in paths:
                 seen.setdefault(path, log.wish)

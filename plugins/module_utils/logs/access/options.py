@@ -18,6 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Patterns, patterns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.jsonlines import FIELD_NAMES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import CLASSES
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import require_pattern
 
 #: Looked for where no log is named.
 USUAL_LOGS = (
@@ -59,7 +60,6 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "mask_addresses": {"type": "bool", "default": False},
     "max_bytes": {"type": "bytes", "default": "2G"},
     "workers": {"type": "int", "default": 1},
-    "niceness": {"type": "int", "default": 10},
 }
 
 #: Least and largest value of every figure, and what it should be in words.
@@ -69,7 +69,6 @@ _LIMITS: Mapping[str, tuple[float, float, str]] = {
     "min_requests": (1, 1_000_000, "a number of requests from 1 to 1000000"),
     "max_bytes": (1024**2, 2**50, "a size of at least 1M"),
     "workers": (1, 64, "a number of processes from 1 to 64"),
-    "niceness": (0, 19, "a niceness from 0 to 19"),
 }
 
 
@@ -93,7 +92,6 @@ class Wanted:
     mask: bool
     max_bytes: int
     workers: int
-    niceness: int
 
 
 def read_options(params: Mapping[str, Any]) -> Wanted:
@@ -114,14 +112,12 @@ def read_options(params: Mapping[str, Any]) -> Wanted:
         mask=params["mask_addresses"],
         max_bytes=params["max_bytes"],
         workers=params["workers"],
-        niceness=params["niceness"],
     )
 
 
 def _read_log(entry: Mapping[str, Any], option: str) -> Log:
     path = entry["path"]
-    if not path.startswith("/"):
-        raise OptionError(f"{option}.path", path, "an absolute path or glob")
+    require_pattern(path, option=f"{option}.path")
     raw = entry.get("format") or "auto"
     if raw not in ("auto", "json"):
         made = formats.parse(raw, option=f"{option}.format")

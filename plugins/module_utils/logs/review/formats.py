@@ -1,0 +1,227 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The formats of logs as a table: what the sieve looks for, and how a line that passed it is read.
+
+A format turns a line into an ``Entry``; what should have the format and has not is None, and counts as not understood.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import (
+    RANK,
+    Level,
+    named_level,
+    own_level,
+    syslog_level,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line as its format has it: the text without prefix, the level (None: none), and whose line it is."""
+
+    text: bytes
+    level: Level | None
+    writer: bytes = b""
+
+
+@dataclass(frozen=True)
+class Format:
+    """``sieve`` is for errors, ``warnings`` what it needs beside for warnings; ``plain``: a line is its own text.
+
+    ``notable`` is told although the server gives it no level of an error.
+    """
+
+    name: str
+    sieve: str
+    warnings: str
+    read: Callable[[bytes], Entry | None]
+    plain: bool = False
+    notable: re.Pattern[bytes] | None = None
+
+
+#: Short words let more lines pass than they have to; to ask for what stands around them would make the sieve slower.
+_WORDS = r"err|crit|fatal|panic|alert|emerg|severe|exception|traceback|uncaught|unhandled"
+_CRASHES = r"segfault|segmentation fault|core dumped|out of memory|oom-kill|kernel bug"
+_TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]"
+
+#: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's.
+_SYSLOG = re.compile(
+    rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.:+Z-]*) "
+    rb"\S{1,64} ([\w./@()-]{1,64}(?:\[\d+\])?): "
+)
+
+
+def read_text(line: bytes) -> Entry:
+    """A line of words, perhaps behind the prefix of a syslog daemon."""
+    prefix = _SYSLOG.match(line)
+    text = line[prefix.end() :].replace(b"#011", b"\t") if prefix else line
+    return Entry(text, own_level(text if prefix else line), prefix.group(1) if prefix else b"")
+
+
+_LEVEL_FIELDS = ("level", "severity", "lvl", "levelname", "level_name", "loglevel", "log.level", "severity_text", "s")
+_MESSAGE_FIELDS = ("msg", "message", "error", "err", "event", "text", "log", "body")
+_TRACE_FIELDS = ("stack", "stack_trace", "stacktrace", "exc_info", "exception", "traceback", "error.stack_trace")
+#: The numbers of bunyan and pino.
+_NUMBERS: Mapping[int, Level] = {10: "low", 20: "low", 30: "low", 40: "warning", 50: "error", 60: "fatal"}
+
+
+def read_json(line: bytes) -> Entry:
+    """An object a line, as structured loggers write it; a program that crashes writes plain lines in between."""
+    fields = _object(line)
+    if fields is None:
+        return read_text(line)
+    nested = fields.get("log")
+    raw = next((fields[name] for name in _LEVEL_FIELDS if name in fields), None)
+    if raw is None and isinstance(nested, dict):
+        raw = nested.get("level")
+    level = _NUMBERS.get(raw) if isinstance(raw, int) else named_level(str(raw)) if raw is not None else None
+    text = next((_words(fields[name]) for name in _MESSAGE_FIELDS if fields.get(name) not in (None, "")), "")
+    trace = next((_words(fields[name]) for name in _TRACE_FIELDS if fields.get(name)), "")
+    if not trace and isinstance(fields.get("err"), dict):
+        trace = _words(fields["err"].get("stack") or "")
+    whole = f"{text}\n{trace}" if trace and trace != text else text
+    return Entry(whole.encode("utf-8", "replace"), level)
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("message") or value.get("msg") or value.get("type") or "")
+    return value if isinstance(value, str) else json.dumps(value)[:2000]
+
+
+def read_journal(line: bytes) -> Entry | None:
+    """An entry of ``journalctl -o json``: its priority, or the level in the text of what was written to an output."""
+    fields = _object(line)
+    if fields is None:
+        return None
+    message = fields.get("MESSAGE")
+    if isinstance(message, list):
+        try:
+            text = bytes(message)
+        except (ValueError, TypeError):
+            text = b""
+    else:
+        text = str(message or "").encode("utf-8", "replace")
+    writer = str(fields.get("_SYSTEMD_UNIT") or fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or "")
+    priority = str(fields.get("PRIORITY") or "6")
+    given = syslog_level(int(priority)) if priority.isdigit() else "low"
+    said = own_level(text)
+    if given == "low" and said is not None:
+        given = said
+    return Entry(text, given, f"{writer}[{fields.get('_PID') or ''}]".encode())
+
+
+#: Columns of PostgreSQL's csvlog, of which each version only appends more.
+_CSV_SEVERITY, _CSV_STATE, _CSV_MESSAGE = 11, 12, 13
+_CSV_BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [^,]{1,40},")
+#: What PostgreSQL says at the level LOG, and somebody should know.
+_NOTABLE = re.compile(
+    rb"temporary file: |skipping (?:vacuum|analyze) of |checkpoints are occurring too frequently|terminated by signal"
+    rb"|database system was interrupted|was not properly shut down|still waiting for .+ after |archive command failed"
+    rb"|automatic vacuum of table .+ canceled|canceling autovacuum task"
+)
+_NOTABLE_WORDS = (
+    r"temporary file|skipping (vacuum|analyze) of|occurring too frequently|terminated by signal|was interrupted"
+    r"|not properly shut down|still waiting for|archive command failed|canceling autovacuum"
+)
+
+
+def read_postgresql_csv(line: bytes) -> Entry | None:
+    """A row of csvlog; a text with line breaks goes on in lines that are none of their own."""
+    if not _CSV_BEGINS.match(line):
+        return Entry(b" " + line, None)
+    try:
+        row = next(csv.reader([line.decode("utf-8", "replace")]))
+    except (csv.Error, StopIteration):
+        return None
+    if len(row) <= _CSV_MESSAGE:
+        return None
+    return _postgresql(row[_CSV_SEVERITY], row[_CSV_STATE], row[_CSV_MESSAGE])
+
+
+def read_postgresql_json(line: bytes) -> Entry | None:
+    """An entry of jsonlog, PostgreSQL 15 and newer."""
+    fields = _object(line)
+    if fields is None or "error_severity" not in fields:
+        return None
+    return _postgresql(str(fields["error_severity"]), str(fields.get("state_code", "")), str(fields.get("message", "")))
+
+
+def _postgresql(severity: str, state: str, message: str) -> Entry:
+    # A FATAL ends one session, often because a client was refused; a PANIC ends them all.
+    level: Level | None = "error" if severity == "FATAL" else named_level(severity)
+    return Entry(f"{severity} {state}: {message}".encode("utf-8", "replace"), level, severity.encode())
+
+
+_MYSQL = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(\w+)\] (.*)", re.DOTALL)
+
+
+def read_mysql(line: bytes) -> Entry | None:
+    """A line of the error log of MySQL or MariaDB; what has no level goes on from the line above."""
+    found = _MYSQL.match(line)
+    if not found:
+        return Entry(line, own_level(line))
+    level = named_level(found.group(1).decode("ascii", "replace"))
+    return Entry(b"[" + found.group(1) + b"] " + found.group(2), level)
+
+
+FORMATS: Mapping[str, Format] = {
+    one.name: one
+    for one in (
+        Format("text", _TEXT, "warn", read_text, plain=True),
+        Format("json", rf"{_WORDS}|{_CRASHES}|: ?(50|60)[,}}]|^[[:space:]]", r"warn|: ?40[,}]", read_json),
+        Format(
+            "journal",
+            rf'{_WORDS}|{_CRASHES}|"priority" ?: ?"[0-3]"|"message" ?: ?"( |\\t)|"message" ?: ?\[',
+            r'warn|"priority" ?: ?"4"',
+            read_journal,
+        ),
+        Format(
+            "postgresql_csv",
+            rf",(error|fatal|panic),|{_NOTABLE_WORDS}",
+            ",warning,",
+            read_postgresql_csv,
+            notable=_NOTABLE,
+        ),
+        Format(
+            "postgresql_json",
+            rf'"error_severity" ?: ?"(error|fatal|panic)"|{_NOTABLE_WORDS}',
+            r'"error_severity" ?: ?"warning"',
+            read_postgresql_json,
+            notable=_NOTABLE,
+        ),
+        Format("mysql", rf"\[error\]|{_WORDS}|^[[:space:]]", r"\[warning\]", read_mysql),
+    )
+}
+
+
+def recognise(block: bytes) -> Format:
+    """The format of a log by the first line of a block of it."""
+    line = block.split(b"\n", 1)[0].lstrip(b"\0")
+    if line[:1] == b"{":
+        fields = _object(line) or {}
+        return FORMATS["postgresql_json" if "error_severity" in fields else "json"]
+    if _CSV_BEGINS.match(line):
+        return FORMATS["postgresql_csv"]
+    return FORMATS["text"]
+
+
+def at_least(level: Level | None, least: Level) -> bool:
+    return level is not None and RANK[level] >= RANK[least]

@@ -1,0 +1,157 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pure answers: from what was read and what is remembered to findings and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
+    RUNS_TO_KNOW,
+    Account,
+    Sighting,
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the reading of one log went.
+
+    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``losses`` are reasons, with bytes where
+    they are known; ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
+    """
+
+    source: str
+    trouble: str = ""
+    status: str = "unknown"
+    losses: tuple[tuple[str, int | None], ...] = ()
+    behind: int = 0
+    lines: int = 0
+    odd_lines: int = 0
+    first_seen: bool = False
+
+
+def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
+    """Whether the logs were read, and all of them."""
+    good = [reading for reading in readings if not reading.trouble]
+    for reading in readings:
+        if reading.trouble:
+            yield CATALOGUE.stated("logs.readable", reading.source, reading.status, reading.trouble)  # type: ignore[arg-type]
+    if good:
+        new = [reading.source for reading in good if reading.first_seen]
+        words = f"{counted(len(good), 'log')} read"
+        words += f", {len(new)} of them for the first time" if new else ""
+        yield CATALOGUE.stated("logs.readable", "all logs", "ok", words, evidence=new)
+    lost = [reading for reading in readings if reading.losses]
+    for reading in lost:
+        yield _lost(reading)
+    if good and not lost:
+        yield CATALOGUE.stated("logs.lost", "all logs", "ok", "every log goes on from where it was read last")
+    for reading in good:
+        if reading.behind:
+            yield from _measured("logs.behind", reading.source, reading.behind, "left for the next run", book=book)
+    yield from _odd(good, book=book)
+
+
+def _lost(reading: Reading) -> Finding:
+    harmless = all(size == 0 for _reason, size in reading.losses)
+    sizes = [size for _reason, size in reading.losses]
+    amount = "" if harmless or None in sizes else f": {quantity(sum(size or 0 for size in sizes), 'B')}"
+    words = "; ".join(reason for reason, _size in reading.losses)
+    start = "read on" if harmless else f"lines were lost{amount}"
+    return CATALOGUE.stated("logs.lost", reading.source, "info" if harmless else "warning", f"{start}: {words}")
+
+
+def _odd(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
+    for reading in readings:
+        if reading.odd_lines:
+            share = 100 * reading.odd_lines / max(1, reading.lines, reading.odd_lines)
+            phrase = f"{counted(reading.odd_lines, 'line')} of {reading.lines} not understood whole"
+            yield from _measured("logs.skipped_lines", reading.source, share, phrase, book=book)
+
+
+def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+    """The errors of one log."""
+    events, source = one.digest.events, one.source
+    evidence = [_worded(sighting) for sighting in one.sightings[:top]]
+    hidden = len(one.sightings) - len(evidence)
+    if hidden > 0:
+        evidence.append(f"and {counted(hidden, 'more kind', 'more kinds')}")
+    if one.digest.other:
+        evidence.append(f"and {counted(one.digest.other, 'event')} of kinds beyond those that are told apart")
+    note = f"{counted(one.digest.ignored, 'event')} ignored as asked" if one.digest.ignored else ""
+    if one.hours is None:
+        words = f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in the first review of this log"
+        status = "info" if events else "ok"
+        yield CATALOGUE.stated("logs.errors", source, status, words, evidence=evidence)  # type: ignore[arg-type]
+    else:
+        phrase = (
+            f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
+        )
+        yield from _measured("logs.errors", source, events / one.hours, phrase, book=book, evidence=evidence, note=note)
+        yield from _new_and_sudden(one, book=book, top=top)
+    fatal = one.digest.levels.get("fatal", 0)
+    if fatal:
+        worst = [_worded(sighting) for sighting in one.sightings if sighting.kind.level == "fatal"][:top]
+        yield from _measured("logs.fatal", source, fatal, "fatal errors", book=book, evidence=worst)
+    yield Metric("logs.events", source, events)
+    yield Metric("logs.kinds", source, len(one.sightings))
+
+
+def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+    new = [sighting for sighting in one.sightings if sighting.new]
+    if new:
+        evidence = [_worded(sighting) for sighting in new[:top]]
+        yield from _measured("logs.new", one.source, len(new), "kinds never seen before", book=book, evidence=evidence)
+    sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
+    sudden.sort(key=lambda sighting: -(sighting.factor or 0))
+    factors = [one.factor] if one.factor is not None else []
+    factors += [sighting.factor for sighting in sudden[:1] if sighting.factor is not None]
+    if factors:
+        evidence = [f"{number(round(sighting.factor or 0, 1))} times: {_worded(sighting)}" for sighting in sudden[:top]]
+        phrase = "times the usual rate"
+        yield from _measured("logs.spike", one.source, max(factors), phrase, book=book, evidence=evidence)
+
+
+def _worded(sighting: Sighting) -> str:
+    kind = sighting.kind
+    words = f"{'new, ' if sighting.new else ''}{kind.count}x {kind.level}: {kind.text}"
+    return f"{words} (such as: {kind.example})" if kind.example else words
+
+
+def judge_release(kinds: Sequence[Mapping[str, Any]], release: str, *, book: LevelBook, top: int) -> Iterator[Answer]:
+    """What is new since a release."""
+    evidence = [f"{entry.get('level')} in {entry.get('source')}: {entry.get('text')}" for entry in kinds[:top]]
+    phrase = "kinds of errors met first since the release"
+    yield from _measured("logs.release", release, len(kinds), phrase, book=book, evidence=evidence)
+
+
+def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequence[Account]) -> Iterator[Answer]:
+    """One answer for every check of which no log has anything to say: that this is so, or that it is too early."""
+    told = {answer.check for answer in answers if isinstance(answer, Finding)}
+    compared = any(one.hours is not None for one in accounts)
+    settled = any(one.settled for one in accounts)
+    words = {
+        "logs.fatal": (True, "no fatal error"),
+        "logs.new": (compared, "no kind of error that was not seen before"),
+        "logs.spike": (settled, "no rate of errors stands out"),
+    }
+    for check, (known, sentence) in words.items():
+        if check in checks and check not in told:
+            early = f"too early to tell: only a log's review number {RUNS_TO_KNOW + 1 if 'spike' in check else 2} can"
+            yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
+
+
+def _measured(
+    check: str, item: str, value: float, phrase: str, *, book: LevelBook, evidence: Sequence[str] = (), note: str = ""
+) -> Iterator[Answer]:
+    yield CATALOGUE.measured(check, item, value, phrase, book=book, evidence=evidence, note=note)
+    yield Metric(check, item, value, CATALOGUE[check].unit)

@@ -1,0 +1,165 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines worth a look, out of many that are not: a coarse sieve that lets no error through its meshes.
+
+``grep`` sifts many times what Python does in a second; where it is missing, a regular expression takes its place. Both
+let the same lines pass, and both hold no more than a block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+
+_PIPE = 1 << 20
+#: ``F_SETPIPE_SZ`` of fcntl(2), which Python has a name for since 3.10.
+_SET_PIPE_SIZE = 1031
+#: Less than this is sifted here, for to start a program takes longer.
+_SMALL = 1 << 20
+#: A line of grep's output: ``12:text`` for a match, ``13-text`` for the line behind it.
+_OUTPUT = re.compile(rb"(\d+)[:-](.*)\n")
+
+Numbered = tuple[int, bytes]
+
+
+def sift(blocks: Iterable[bytes], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = ()) -> Iterator[Numbered]:
+    """Number (from 1) and text, without its newline, of each line that matches, and of the line behind each.
+
+    ``pattern`` is an extended regular expression, without regard to case, in the part of the language that grep(1) and
+    Python share: words, escapes, groups, ``|``, ``^``, brackets and ``[[:space:]]``. ``extra`` are expressions of
+    Python that let a line pass too; grep does not know their language.
+    """
+    source = iter(blocks)
+    begun: list[bytes] = []
+    size = 0
+    for block in source:
+        begun.append(block)
+        size += len(block)
+        if size > _SMALL:
+            break
+    grep = shutil.which("grep", path=SEARCH_PATH) if size > _SMALL and not extra else None
+    chained = _chain(begun, source)
+    return _by_grep(grep, chained, pattern) if grep else _by_python(chained, pattern, extra)
+
+
+def _chain(begun: list[bytes], source: Iterator[bytes]) -> Iterator[bytes]:
+    begun.reverse()
+    while begun:
+        yield begun.pop()
+    yield from source
+
+
+def _by_python(blocks: Iterable[bytes], pattern: str, extra: Sequence[re.Pattern[bytes]]) -> Iterator[Numbered]:
+    wanted = re.compile(pattern.replace("[[:space:]]", r"[ \t\r\v\f]").encode(), re.MULTILINE)
+    before, behind = 0, False
+    for block in blocks:
+        starts = _matching_lines(wanted, block.lower(), block)
+        for one in extra:
+            starts |= _matching_lines(one, block, block)
+        number, at = before + 1, 0
+        for start in sorted(starts):
+            if start > at and behind:
+                yield number, block[at : block.index(b"\n", at)]
+            number += block.count(b"\n", at, start)
+            end = block.index(b"\n", start)
+            yield number, block[start:end]
+            number, at, behind = number + 1, end + 1, True
+        if behind and at < len(block):
+            yield number, block[at : block.index(b"\n", at)]
+            behind = False
+        before += block.count(b"\n")
+
+
+def _matching_lines(wanted: re.Pattern[bytes], text: bytes, block: bytes) -> set[int]:
+    """Where the lines begin that match; ``text`` is the block, or the block in small letters."""
+    starts: set[int] = set()
+    at = 0
+    while True:
+        found = wanted.search(text, at)
+        if not found or found.start() >= len(block):
+            return starts
+        starts.add(block.rfind(b"\n", 0, found.start()) + 1)
+        newline = block.find(b"\n", found.start())
+        if newline < 0:
+            return starts
+        at = newline + 1
+
+
+def _by_grep(grep: str, blocks: Iterable[bytes], pattern: str) -> Iterator[Numbered]:
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+        [grep, "-a", "-n", "-i", "-A", "1", "-E", "-e", pattern],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={"LC_ALL": "C", "PATH": SEARCH_PATH},
+    )
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("pipes were asked for")
+    feeder = _Feeder(process.stdin, blocks)
+    try:
+        feeder.start()
+        yield from _numbered(process.stdout.fileno())
+        feeder.join()
+        if feeder.error:
+            raise feeder.error
+        if process.wait() > 1:
+            raise MaintenanceError("'grep' ended with an error while it sifted a log.")
+    finally:
+        process.kill()
+        process.stdout.close()
+        feeder.join()
+        process.wait()
+
+
+class _Feeder(threading.Thread):
+    """Writes the blocks into a pipe while the other end is read."""
+
+    def __init__(self, pipe: IO[bytes], blocks: Iterable[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.pipe = pipe
+        self.blocks = blocks
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        descriptor = self.pipe.fileno()
+        # A smaller pipe is slower and no less right.
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE)
+        try:
+            for block in self.blocks:
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+        except BrokenPipeError:
+            return
+        except BaseException as error:  # noqa: BLE001
+            # It is raised again where the lines are read.
+            self.error = error
+        finally:
+            self.pipe.close()
+
+
+def _numbered(descriptor: int) -> Iterator[Numbered]:
+    kept = b""
+    while True:
+        data = os.read(descriptor, 1 << 16)
+        if not data:
+            return
+        end = data.rfind(b"\n") + 1
+        if not end:
+            kept += data
+            continue
+        for number, line in _OUTPUT.findall(kept + data[:end]):
+            yield int(number), line
+        kept = data[end:]

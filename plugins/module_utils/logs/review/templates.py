@@ -1,0 +1,69 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is the same in lines that tell of the same thing: the message without what changes from one to the next.
+
+Numbers, addresses, paths, quoted texts, identifiers and e-mail addresses go out. What is left tells errors apart and
+can be counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+
+LENGTH = 300
+_READ = 2000
+
+_STAMP = re.compile(
+    rb"[\[(<]?(?:\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d| [A-Z]{3,5}\b)?"
+    rb"|(?:[A-Z][a-z]{2},? )?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
+    rb"|\d{6} +\d{1,2}:\d\d:\d\d)[\])>]?\s*"
+)
+#: The host and program of a line that a syslog daemon wrote; the number of the process goes out with the others.
+_HOST = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}(?:\[\d+\])?: )")
+_VARIABLE = re.compile(
+    rb"""(?P<text>"(?:[^"\\\n]|\\.){0,500}"|(?<!\w)'[^'\n]{0,500}'(?!\w)|`[^`\n]{0,500}`)
+    |(?P<url>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s"'<>,;)]{1,500})
+    |(?P<email>[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,8})
+    |(?P<uuid>\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b)
+    |(?P<address>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])
+        |(?<![\w:])(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){0,7}(?![\w:])|(?<![\w:])::(?:1|ffff:[\d.]+)(?!\w))
+    |(?P<hex>\b0x[0-9A-Fa-f]+\b|\b(?=[A-Fa-f]{0,64}\d)[0-9A-Fa-f]{8,128}\b)
+    |(?P<token>\b(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{24,500}\b)
+    |(?P<path>(?<![\w<.])(?:~|\.{1,2})?(?:/[\w.@%+~:=-]{1,200}){2,40}/?|\b[A-Za-z]:\\[^\s"']{1,300})
+    |(?P<n>\d+(?:[.,:]\d+)*)
+    """,
+    re.VERBOSE,
+)
+_SPACE = re.compile(rb"\s+")
+
+
+def _name(found: re.Match[bytes]) -> bytes:
+    return b"<" + (found.lastgroup or "").encode() + b">"
+
+
+def template(message: bytes) -> str:
+    """The message with a name in the place of whatever changes: ``connect() to <address> failed (<n>: refused)``."""
+    head = _STAMP.match(message)
+    rest = message[head.end() if head else 0 :][:_READ]
+    host = _HOST.match(rest)
+    if host:
+        rest = rest[host.end() :]
+    masked = _SPACE.sub(b" ", _VARIABLE.sub(_name, rest))
+    return clean(masked.decode("utf-8", "replace"), limit=LENGTH)
+
+
+def fingerprint(source: str, text: str) -> str:
+    """A short id for a template of a source."""
+    return hashlib.sha256(f"{source}\0{text}".encode()).hexdigest()[:16]
+
+
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}")
+
+
+def example(message: bytes) -> str:
+    """The message as it was written, but for secrets and e-mail addresses."""
+    return clean(_MAIL.sub("<email>", message[:_READ].decode("utf-8", "replace")), limit=LENGTH)
