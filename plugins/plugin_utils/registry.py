@@ -18,6 +18,7 @@ class Entry:
 
 
 MODULES: dict[str, Entry] = {
+    "access_log_review": Entry("logs", "check"),
     "discover": Entry("controller", "control"),
     "host_check": Entry("host", "check"),
     "http_check": Entry("web", "check"),

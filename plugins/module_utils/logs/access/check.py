@@ -20,7 +20,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
     sources,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.view import LogView, View
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.polite import be_polite
 
 
 def check(context: Context) -> Result:
@@ -29,7 +28,6 @@ def check(context: Context) -> Result:
     if not checks:
         raise OptionError("checks", context.params.get("checks"), f"globs that match some of {', '.join(QUESTIONS)}")
     wanted = read_options(context.params)
-    be_polite()
     collector = Collector(wanted=wanted, catalogue=context.catalogue, book=context.book, remembered=context.memory)
     collector.read()
     remembered = context.memory.get("baselines")
