@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Baselines, judge
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import judge
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.collect import Collector
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.options import read_options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.questions import (
@@ -30,11 +29,10 @@ def check(context: Context) -> Result:
     wanted = read_options(context.params)
     collector = Collector(wanted=wanted, catalogue=context.catalogue, book=context.book, remembered=context.memory)
     collector.read()
-    remembered = context.memory.get("baselines")
     baselines: dict[str, Any] = {}
     logs = []
     for log in collector.reviewed:
-        known = Baselines.from_memory(remembered.get(log.path) if isinstance(remembered, Mapping) else None)
+        known = collector.baselines_of(log.path)
         known.learn(log.tally.shares)
         baselines[log.path] = known.as_memory()
         logs.append(LogView(log=log, verdicts=judge(log.tally.answered, known)))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -15,6 +15,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalog
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Baselines
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.choosing import (
     SAMPLE,
     Chosen,
@@ -103,7 +104,7 @@ class Collector:
         sample = first.splitlines()[:SAMPLE]
         chosen = choose(wish, sample) if sample else None
         if chosen is not None:
-            tally = self._count(chosen, chain([first], blocks))
+            tally = self._count(chosen, chain([first], blocks), self.baselines_of(path).ranges)
             tally.lines = trail.lines
             self.reviewed.append(Reviewed(path, tally, chosen.how, chosen.timed, chosen.note))
             self._say_parsed(trail, tally, chosen.how)
@@ -118,12 +119,17 @@ class Collector:
         self.marks[path] = trail.mark()
         self._tell(trail)
 
-    def _count(self, chosen: Chosen, blocks: Iterator[bytes]) -> Tally:
+    def baselines_of(self, path: str) -> Baselines:
+        """What earlier runs saw of a log's routes."""
+        remembered = self.remembered.get("baselines")
+        return Baselines.from_memory(remembered.get(path) if isinstance(remembered, Mapping) else None)
+
+    def _count(self, chosen: Chosen, blocks: Iterator[bytes], routes: Collection[str]) -> Tally:
         def make() -> Pass:
             return Pass(
                 parse=chosen.parser.columns,
                 parse_line=chosen.parser.parse_line,
-                reader=Reader(self.wanted.judge, self.wanted.known, self.wanted.max_routes),
+                reader=Reader(self.wanted.judge, self.wanted.known, self.wanted.max_routes, routes),
                 divisor=chosen.divisor,
                 forwarded=chosen.forwarded,
             )

@@ -229,7 +229,7 @@ def _body(pieces: Sequence[Piece], at: int, *, strict: bool) -> bytes:
     stop = following[0]
     if strict and piece.role in _STRICT_FIGURES:
         return _STRICT_FIGURES[piece.role]
-    if stop == " " and piece.role in _WITH_SPACES:
+    if stop == " " and piece.role in _WITH_SPACES and piece.text not in ("$msec", "$time_iso8601"):
         return _WITH_SPACES[piece.role]
     if stop == '"' and before.endswith('"') and strict:
         return rb'[^"\\\n]*(?:\\.[^"\\\n]*)*'

@@ -10,7 +10,7 @@ decoding, rules) is paid for each distinct head and not for each line.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
@@ -37,13 +37,15 @@ _NOTHING_THERE = frozenset({"400", "404", "405", "410"})
 
 @dataclass
 class Cell:
-    """One route and status: what its lines said, gathered as ``size, time, address`` one after the other."""
+    """One route and status: what its lines said, gathered as ``size, time, address`` one after the other.
+
+    Attacks have a cell of their own, for the sizes of their answers are not what is usual.
+    """
 
     route: str
     status: str
+    attacks: bool = False
     rows: list[bytes] = field(default_factory=list)
-    #: How many of the rows, from the last counting on, were attacks: their sizes are not what is usual.
-    attacked: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,14 @@ def patterns(login: Sequence[str], upload: Sequence[str]) -> Patterns:
 
 
 class RouteTable:
-    """At most ``limit`` routes; what comes later is told apart by its first segment, and in the end not at all."""
+    """At most ``limit`` routes; what comes later is told apart by its first segment, and in the end not at all.
 
-    def __init__(self, limit: int) -> None:
+    ``remembered`` are routes of earlier runs: what they are asked for exists.
+    """
+
+    def __init__(self, limit: int, remembered: Collection[str] = ()) -> None:
         self.limit = limit
+        self.remembered = frozenset(remembered)
         self.overflowed = False
         self._known: set[str] = set()
         self._paths: dict[bytes, tuple[str, str]] = {}
@@ -96,14 +102,14 @@ class RouteTable:
     def known(self, method: str, folded: str) -> str:
         """The route of ordinary requests that this one is of; empty where there is none."""
         route = f"{method} {folded}"
-        return route if route in self._known else ""
+        return route if route in self._known or route in self.remembered else ""
 
     def route(self, method: str, folded: str, status: str) -> str:
         """The route that a request is counted under."""
         route = f"{method} {folded}"
         if route in self._known:
             return route
-        if status in _NOTHING_THERE:
+        if status in _NOTHING_THERE and route not in self.remembered:
             # Scanners ask for thousands of paths that do not exist; they must not fill the table.
             return NOT_FOUND
         if len(self._known) < self.limit:
@@ -170,10 +176,10 @@ def script(path: str) -> bool:
 class Reader:
     """Heads into cells: ``look`` is what a table of heads asks on its first meeting with each."""
 
-    def __init__(self, judge: Judge, known: Patterns, limit: int) -> None:
+    def __init__(self, judge: Judge, known: Patterns, limit: int, remembered: Collection[str] = ()) -> None:
         self.judge = judge
         self.known = known
-        self.routes = RouteTable(limit)
+        self.routes = RouteTable(limit, remembered)
 
     def look(self, head: bytes, cell_of: CellOf) -> Cell | Head | None:
         """A cell for an ordinary head, a Head for one that asks for a closer look, None for no request at all."""
@@ -191,7 +197,7 @@ class Reader:
         if verdict.attack:
             route = self.routes.known(method, folded)
             place = route or f"{method} {tellable(path)}"
-            return Head(cell_of(route or ATTACKS, status), verdict, place, part, path)
+            return Head(cell_of(route or ATTACKS, status, attacks=True), verdict, place, part, path)
         route = self.routes.route(method, folded, status)
         part = part or ("missing" if route == NOT_FOUND else "")
         cell = cell_of(route, status)
@@ -199,13 +205,13 @@ class Reader:
 
 
 class CellOf:
-    """The cells of a pass by route and status."""
+    """The cells of a pass by route, status, and whether they are of attacks."""
 
     def __init__(self) -> None:
-        self.cells: dict[tuple[str, str], Cell] = {}
+        self.cells: dict[tuple[str, str, bool], Cell] = {}
 
-    def __call__(self, route: str, status: str) -> Cell:
-        cell = self.cells.get((route, status))
+    def __call__(self, route: str, status: str, *, attacks: bool = False) -> Cell:
+        cell = self.cells.get((route, status, attacks))
         if cell is None:
-            cell = self.cells[route, status] = Cell(route, status)
+            cell = self.cells[route, status, attacks] = Cell(route, status, attacks)
         return cell

@@ -48,8 +48,9 @@ SLICE = 128 * 1024
 _GATHERED = 12_000
 #: Different texts of times that a route and status counts before they become buckets.
 _MAX_TEXTS = 4000
-#: Answers of a route whose size is kept at each counting, so that a busy route costs no more than others.
-_SIZES_KEPT = 8
+#: Answers of a route whose size is kept at each counting, so that a busy route costs no more than others: more of
+#: them until so many are known.
+_SIZES_KEPT, _SIZES_AT_FIRST, _SIZES_ENOUGH = 8, 100, 500
 #: The least requests of a stretch for its share of errors to say something.
 _WINDOW = 200
 #: User agents that count as attacks.
@@ -78,6 +79,8 @@ class Pass:
         self.seconds = Seconds(divisor)
         self.failing: set[bytes] = set()
         self.nonsense: list[bytes] = []
+        #: Heads of what is not there; the next lines may show that their route is one of the application's after all.
+        self.provisional: list[bytes] = []
         self.flagged: dict[bytes, Verdict] = {}
         self.flagged_seen: dict[bytes, int] = {}
         self.gathered = 0
@@ -133,6 +136,7 @@ class Pass:
 
         extend = found.cell.rows.extend
         if found.part == "missing" and not found.verdict.attack:
+            self.provisional.append(head)
             path = (found.path.encode("utf-8", "replace"),)
             count = self.tally.missing.update
 
@@ -204,7 +208,6 @@ class Pass:
         size, _seconds, address = row
         self.place += 1
         if known.verdict.attack:
-            known.cell.attacked += 1
             self._note_answer(known, size, address)
         if known.part:
             self._note_part(known, address)
@@ -264,25 +267,27 @@ class Pass:
         """Count what was gathered, and forget it."""
         errors = requests = 0
         self.nonsense.clear()
-        for key, cell in self.cell_of.cells.items():
+        for head in self.provisional:
+            self.heads.pop(head, None)
+        self.provisional.clear()
+        for (route, status, attacks), cell in self.cell_of.cells.items():
             rows = cell.rows
             if not rows:
                 continue
             many = len(rows) // 3
             requests += many
-            share = self.tally.shares.get(key)
+            share = self.tally.shares.get((route, status))
             if share is None:
-                share = self.tally.shares[key] = Share()
+                share = self.tally.shares[route, status] = Share()
             share.requests += many
             sizes = rows[0::3]
             share.sent += _total(sizes)
             self._count_times(share, rows[1::3])
-            if cell.status >= "400":
+            if status >= "400":
                 self.tally.failing.update(rows[2::3])
-                errors += many if cell.status >= "500" else 0
-            elif cell.status[0] == "2" and not cell.attacked:
+                errors += many if status >= "500" else 0
+            elif status[0] == "2" and not attacks:
                 _keep_sizes(share, sizes)
-            cell.attacked = 0
             rows.clear()
         self._close_stretch(errors, requests)
         self.gathered = 0
@@ -330,8 +335,11 @@ def slices(block: bytes) -> Iterator[bytes]:
 
 
 def _keep_sizes(share: Share, sizes: list[bytes]) -> None:
-    """Some sizes of ordinary answers, spread evenly; a stretch with an attack on the route gives none."""
-    for size in sizes[:: max(1, len(sizes) // _SIZES_KEPT)]:
+    """Some sizes of ordinary answers, spread evenly."""
+    wanted = _SIZES_KEPT if share.kept >= _SIZES_ENOUGH else _SIZES_AT_FIRST
+    chosen = sizes[:: max(1, len(sizes) // wanted)]
+    share.kept += len(chosen)
+    for size in chosen:
         if size.isdigit():
             share.sizes.add(int(size))
 

@@ -36,6 +36,8 @@ class Share:
     times: Sketch = field(default_factory=Sketch)
     sizes: Sketch = field(default_factory=Sketch)
     texts: Counter[bytes] = field(default_factory=Counter)
+    #: How many sizes were kept.
+    kept: int = 0
 
     def merge(self, other: Share) -> None:
         self.requests += other.requests
