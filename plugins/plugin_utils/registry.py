@@ -26,6 +26,7 @@ class Entry:
 
 
 MODULES: dict[str, Entry] = {
+    "access_log_review": Entry("logs", "check"),
     "auth_log_review": Entry("logs", "check"),
     "discover": Entry("controller", "control"),
     "host_check": Entry("host", "check"),

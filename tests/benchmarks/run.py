@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.tests.benchmarks import (
+    access_log_bench,
     daily_bench,
     http_check_bench,
     postgresql_bench,
@@ -70,6 +71,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], Rows], Callable[[Rows], str]]] = {
     "report": (report_bench.measure, scaled),
     "postgresql": (postgresql_bench.measure, compared),
     "postgresql_vacuum": (postgresql_vacuum_bench.measure, compared),
+    "access_log": (access_log_bench.measure, compared),
 }
 
 

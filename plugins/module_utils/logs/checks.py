@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import checks as access
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import checks as auth
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import checks as reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import checks as retention
@@ -16,6 +17,7 @@ CATALOGUE = Catalogue(
     "logs",
     [
         *reading.CHECKS,
+        *access.CHECKS,
         *auth.CHECKS,
         *retention.CHECKS,
         *rotation.CHECKS,

@@ -1,0 +1,198 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers on attacks, logins and uploads. Parameters are never told: the route and the class say what it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Verdicts
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Suspect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.view import LogView, View
+
+#: Failed logins under one name from so many addresses are a spray.
+_SPRAY = 5
+_NAMED = 8
+
+CLASS_NAMES = {
+    "sqli": "SQL injection",
+    "xss": "cross-site scripting",
+    "traversal": "path traversal",
+    "file": "files that should not be served",
+    "rfi": "remote file inclusion",
+    "rce": "command or code execution",
+    "log4shell": "Log4Shell",
+    "scanner": "scanner",
+    "upload": "upload of scripts",
+}
+
+
+def judge_attacks(view: View) -> Iterator[Answer]:
+    """How many attempts, of which classes, against what, from whom."""
+    for log in view.with_requests():
+        attacks = log.tally.attacks
+        kinds: Counter[str] = Counter()
+        for (kind, _route), many in attacks.items():
+            kinds[kind] += many
+        total = sum(kinds.values())
+        words = ", ".join(f"{CLASS_NAMES[kind]} {many}" for kind, many in kinds.most_common())
+        yield from view.measure(
+            "logs.http_attacks",
+            log.path,
+            total,
+            f"{log.path}: attack attempts",
+            note=words,
+            evidence=[*_attackers(view, log), *_attacked(log)],
+        )
+        for kind, many in sorted(kinds.items()):
+            yield Metric(f"logs.http_attacks_{kind}", log.path, many)
+
+
+def _attackers(view: View, log: LogView) -> list[str]:
+    return [
+        f"{view.address(address)}: score {one.score}, {counted(one.attacks, 'attempt')} "
+        f"({', '.join(CLASS_NAMES[kind] for kind, _many in one.kinds.most_common(3))})"
+        for address, one in heaviest(log)[:_NAMED]
+        if one.attacks
+    ]
+
+
+def heaviest(log: LogView) -> list[tuple[str, Suspect]]:
+    """Suspects by score, then by failed logins."""
+    return sorted(log.tally.suspects.items(), key=lambda pair: (-pair[1].score, -pair[1].failures, pair[0]))
+
+
+def _attacked(log: LogView) -> list[str]:
+    return [f"{many} x {CLASS_NAMES[kind]} at {place}" for (kind, place), many in log.tally.attacks.most_common(_NAMED)]
+
+
+def judge_attack_success(view: View) -> Iterator[Answer]:
+    """Attempt or possible success, by the size of the answer."""
+    for log in view.with_requests():
+        verdicts = log.verdicts
+        judged = len(verdicts.possible) + verdicts.usual
+        notes = [f"of {counted(judged + len(verdicts.unjudged), 'attack')} that got a success status"]
+        if verdicts.usual:
+            notes.append(f"{verdicts.usual} with the size that the route always has")
+        if verdicts.unjudged:
+            notes.append(f"{len(verdicts.unjudged)} on routes with too few ordinary answers to tell")
+        if log.tally.more_answered:
+            notes.append(f"{log.tally.more_answered} more were not looked at")
+        yield from view.measure(
+            "logs.http_attack_success",
+            log.path,
+            len(verdicts.possible),
+            f"{log.path}: attacks that may have succeeded",
+            note="; ".join(notes),
+            evidence=_possible(view, verdicts),
+        )
+
+
+def _possible(view: View, verdicts: Verdicts) -> list[str]:
+    by_kind: dict[tuple[str, str, str], list[int]] = {}
+    for one in verdicts.possible:
+        by_kind.setdefault((one.kind, one.place, view.address(one.address)), []).append(one.size)
+    return [
+        f"{CLASS_NAMES[kind]} from {address}, {counted(len(sizes), 'answer')} of {quantity(min(sizes), 'B')} to "
+        f"{quantity(max(sizes), 'B')}, at {place}"
+        for (kind, place, address), sizes in sorted(by_kind.items(), key=lambda pair: -len(pair[1]))
+    ]
+
+
+def judge_login_failures(view: View) -> Iterator[Answer]:
+    """The address with the most refused logins, and names that many addresses tried."""
+    for log in view.with_requests():
+        failing = sorted(
+            ((one.failures, address, one) for address, one in log.tally.suspects.items() if one.failures),
+            key=lambda entry: (-entry[0], entry[1]),
+        )
+        total = sum(many for many, _address, _one in failing)
+        sprayed = [(user, many, len(found)) for user, (many, found) in log.tally.users.items() if len(found) >= _SPRAY]
+        notes = [f"{counted(total, 'refusal')} from {counted(len(failing), 'address', 'addresses')}"]
+        if sprayed:
+            notes.append(f"{counted(len(sprayed), 'user')} tried from {_SPRAY} addresses or more")
+        if log.tally.more_suspects:
+            notes.append(f"{log.tally.more_suspects} more deeds of other addresses were not kept apart")
+        evidence = [
+            f"{view.address(address)}: {counted(many, 'refusal')}{_users(one)}"
+            for many, address, one in failing[:_NAMED]
+        ]
+        evidence += [
+            f"user {user}: {counted(many, 'refusal')} from {counted(found, 'address', 'addresses')}"
+            for user, many, found in sorted(sprayed, key=lambda entry: (-entry[2], entry[0]))[:_NAMED]
+        ]
+        yield from view.measure(
+            "logs.http_login_failures",
+            log.path,
+            failing[0][0] if failing else 0,
+            f"{log.path}: most refused logins from one address",
+            note="; ".join(notes),
+            evidence=evidence,
+        )
+
+
+def _users(one: Suspect) -> str:
+    if not one.users:
+        return ""
+    named = sorted(one.users)
+    return f" under {', '.join(named[:3])}{f' and {len(named) - 3} more' if len(named) > 3 else ''}"
+
+
+def judge_login_success(view: View) -> Iterator[Answer]:
+    """Addresses that were let in after they had been refused."""
+    for log in view.with_requests():
+        crossed = sorted(
+            (
+                (one.failures, address)
+                for address, one in log.tally.suspects.items()
+                if one.failures and log.tally.logins.get(address, -1) > one.first_failure
+            ),
+            reverse=True,
+        )
+        yield from view.measure(
+            "logs.http_login_success",
+            log.path,
+            crossed[0][0] if crossed else 0,
+            f"{log.path}: most refusals of an address that was then let in",
+            note=f"{counted(len(crossed), 'such address', 'such addresses')}" if crossed else "",
+            evidence=[f"{view.address(address)}: {counted(many, 'refusal')}" for many, address in crossed[:_NAMED]],
+        )
+
+
+def judge_uploads(view: View) -> Iterator[Answer]:
+    """Scripts that were sent to, or fetched from, folders of uploads."""
+    for log in view.with_requests():
+        tally = log.tally
+        both = sorted(set(tally.written) & set(tally.fetched))
+        total = sum(tally.written.values()) + sum(tally.fetched.values())
+        evidence = [f"{path}: written and then fetched" for path in both]
+        evidence += [
+            f"{path}: fetched {counted(many, 'time')}"
+            for path, many in tally.fetched.most_common(_NAMED)
+            if path not in both
+        ]
+        evidence += [
+            f"{path}: written {counted(many, 'time')}"
+            for path, many in tally.written.most_common(_NAMED)
+            if path not in both
+        ]
+        uploads = sum(tally.uploads.values())
+        summary = f"{log.path}: scripts in folders of uploads"
+        note = f"{counted(uploads, 'upload')} on {counted(len(tally.uploads), 'route')}"
+        if both or tally.fetched:
+            # Whatever the levels say: what was sent there was run from there.
+            yield view.state(
+                "logs.http_uploads",
+                log.path,
+                "critical",
+                f"{summary}: {total}, fetched with success; {note}",
+                evidence=evidence,
+            )
+            yield Metric("logs.http_uploads", log.path, total)
+            continue
+        yield from view.measure("logs.http_uploads", log.path, total, summary, note=note, evidence=evidence)

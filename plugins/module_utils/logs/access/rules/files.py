@@ -1,0 +1,170 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths that lead out of the web root, files that are not for the web, and scripts among uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import WARNING, Rule, rule
+
+#: Folders that hold what users sent, and where nothing should be run.
+UPLOAD_FOLDERS = (
+    r"/(?:\w{1,20}[_-])?(?:uploads?|files?|media|images?|img|attachments?|avatars?"
+    r"|userfiles|documents?|tmp|temp|cache|gallery|photos?|pictures?|assets/uploads)/"
+)
+
+RULES: Sequence[Rule] = (
+    rule(
+        "steps",
+        "traversal",
+        r"(?:\.{2,8}[/\\;]{1,3}\s?){2}",
+        r"(?:^|[/\\=\x1f])\.\.\\",
+        r"\.{4,}[/\\]{2}",
+        r"/\.\.;/",
+    ),
+    rule(
+        "step",
+        "traversal",
+        r"(?:^|[/\\=\x1f])\.\.(?:[/\\]|$|\x1f)",
+        score=WARNING,
+    ),
+    rule(
+        "step-encoded",
+        "traversal",
+        (
+            r"(?:(?:%25|%)?(?:2e|c0%ae|c0%2e|e0%80%ae|u002e|uff0e)|\.){2}(?:(?:%25|%)(?:2f"
+            r"|5c|c0%af|c1%9c|c0%2f|c1%1c|e0%80%af|u2215|u2216|u002f|uff0f))"
+        ),
+        r"(?:%25|%)(?:2e|c0%ae)(?:(?:%25|%)(?:2e|c0%ae)|\.)[/\\]",
+        r"\.(?:%25|%)2e[/\\]",
+        on="raw",
+    ),
+    rule(
+        "null",
+        "traversal",
+        r"%00",
+        r"\\x00",
+        score=WARNING,
+        on="raw",
+    ),
+    rule(
+        "null-extension",
+        "traversal",
+        r"%00\.?(?:$|jpe?g|png|gif|html?|pdf|php|txt|&)",
+        r"\w(?:%00|%2500)$",
+        on="raw",
+    ),
+    rule(
+        "overlong",
+        "traversal",
+        r"%c0%[89ab][0-9a-f]",
+        r"%c1%[0-9a-f]{2}",
+        r"%e0%80%[0-9a-f]{2}",
+        score=WARNING,
+        on="raw",
+    ),
+    rule(
+        "secret",
+        "file",
+        r"(?:^|[/\\=:\x1f\s'\"])etc[/\\]+(?:passwd|shadow|master\.passwd|sudoers|gshadow)\b",
+        r"\bproc[/\\]+self[/\\]+\w",
+        r"\b(?:root|home[/\\]\w+)[/\\]\.(?:ssh|bash_history|aws)",
+        r"(?:win(?:dows|nt)[/\\]+(?:win\.ini|system32[/\\]|repair[/\\]))",
+        r"\bboot\.ini\b",
+    ),
+    rule(
+        "system",
+        "file",
+        (
+            r"[/\\]etc[/\\]+(?:group|hosts|issue|ssh|mysql|nginx|apache2|httpd|crontab|hostname"
+            r"|resolv\.conf|fstab|php|cron)"
+        ),
+        r"[/\\]proc[/\\](?:version|cmdline|\d+[/\\])",
+        r"[/\\]var[/\\]+(?:log|lib|www)[/\\]",
+        r"\bc:[/\\]",
+        score=WARNING,
+    ),
+    rule(
+        "wrapper",
+        "file",
+        (
+            r"\b(?:php|phar|expect|glob|gopher|dict|netdoc|compress\.(?:zlib|bzip2)|zip|rar"
+            r"|ogg|ssh2(?:\.\w+)?)://"
+        ),
+        r"\bfile:/{1,3}[\w.]",
+        r"\bdata://",
+        r"\bjar:(?:file|https?):",
+        r"\b(?:tftp|sftp)://\d",
+    ),
+    rule(
+        "dotfile",
+        "file",
+        (
+            r"/\.(?:env|git|svn|hg|bzr|aws|ssh|ht(?:access|passwd)|ds_store|vscode|idea|npmrc"
+            r"|pypirc|netrc|pgpass|my\.cnf|bash(?:rc|_history)|profile|docker|dockercfg|kube"
+            r"|config/|s3cfg|claude|cursor|codex|aider|continue|windsurf|n8n|terraform|circleci"
+            r"|travis|gitlab-ci|wp-config)(?=$|[/.\x1f_~-])"
+        ),
+        on="path",
+    ),
+    rule(
+        "backup",
+        "file",
+        (
+            r"/(?:wp-config|config(?:uration)?|database|settings|web|index|local|app|parameters"
+            r"|credentials)\.(?:php|ya?ml|json|inc|config|ini|xml|properties)(?:[._-](?:bak"
+            r"|old|save|orig|swp|txt|dist|backup|\d)|~)"
+        ),
+        (
+            r"/(?:backup|dump|db|database|site|www|htdocs|public_html|mysql|data|\w{1,20}"
+            r"[_-](?:backup|dump))(?:[_-]?\d{1,8})?\.(?:sql|zip|tar|t?gz|rar|7z|bak|bz2|tar\.gz"
+            r"|sql\.gz)(?=$|\x1f)"
+        ),
+        on="path",
+    ),
+    rule(
+        "key",
+        "file",
+        (
+            r"/(?:id_(?:rsa|dsa|ed25519|ecdsa)|server\.key|private\.(?:key|pem)|\w{1,20}\."
+            r"(?:pem|p12|pfx|jks|kdbx))(?=$|\x1f)"
+        ),
+        r"/(?:debug|errors?|laravel)\.log(?=$|\x1f)",
+        r"/(?:web\.config|web-inf/|meta-inf/)(?=$|[\x1f\w])",
+        on="path",
+    ),
+    rule(
+        "administration",
+        "file",
+        r"/(?:phpinfo|info|test|i|php)\.php\d?(?=$|\x1f).{0}",
+        r"/(?:server-status|server-info)(?=$|\x1f)",
+        r"/actuator/(?:env|heapdump|threaddump|gateway|jolokia|trace|mappings|configprops)",
+        r"/(?:debug/pprof|_profiler|telescope/requests|_debugbar/open|trace\.axd|elmah\.axd)",
+        on="path",
+        missing=True,
+    ),
+    rule(
+        "script-in-uploads",
+        "upload",
+        (
+            UPLOAD_FOLDERS + r"(?:[^/\x1f]{1,80}/){0,6}[^/\x1f]{0,100}\.(?:php\d?|phtml|pht|phar|jspx?|aspx?"
+            r"|ashx|cgi)(?=$|[/;\x1f])"
+        ),
+        on="path",
+    ),
+    rule(
+        "double-extension",
+        "upload",
+        (
+            r"\.(?:php\d?|phtml|phar|jspx?|aspx?|cgi)(?:\.|;\.|/\.|%00\.?)(?:jpe?g|png|gif"
+            r"|pdf|txt|bmp|svg|ico)(?=$|\x1f)"
+        ),
+        (
+            r"\.(?:jpe?g|png|gif|pdf|bmp|docx?)\.(?:php\d?|phtml|phar|jspx?|aspx?|cgi|exe)"
+            r"(?=$|[/\x1f])"
+        ),
+        on="path",
+    ),
+)

@@ -1,0 +1,91 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A pass in one process or in several, over the blocks that one reader hands out."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.passing import SLICE, Pass
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Tally
+
+#: What is handed to another process at once.
+_PARCEL = 4 * SLICE
+
+Blocks = Iterable[bytes]
+
+
+def tally_of(make: Callable[[], Pass], blocks: Blocks, *, workers: int) -> Tally:
+    """Count blocks of whole lines with ``workers`` processes; one is this one. Raises MaintenanceError."""
+    if workers <= 1:
+        return make().run(_numbered(blocks, SLICE))
+    return _spread(make, _numbered(blocks, _PARCEL), workers)
+
+
+def _numbered(blocks: Blocks, size: int) -> Iterator[tuple[int, bytes]]:
+    """Blocks joined to pieces of at least ``size`` bytes, numbered."""
+    number, held, gathered = 0, 0, []
+    for block in blocks:
+        gathered.append(block)
+        held += len(block)
+        if held >= size:
+            yield number, b"".join(gathered) if len(gathered) > 1 else block
+            number, held, gathered = number + 1, 0, []
+    if gathered:
+        yield number, b"".join(gathered)
+
+
+def _spread(make: Callable[[], Pass], parcels: Iterator[tuple[int, bytes]], workers: int) -> Tally:
+    # The modules of Ansible live in an archive that a fresh interpreter could not import from; a fork has them.
+    context = multiprocessing.get_context("fork")
+    helpers: list[tuple[Any, Connection]] = []
+    try:
+        for _worker in range(workers):
+            ours, theirs = context.Pipe()
+            helper = context.Process(target=_help, args=(make, theirs, [pipe for _one, pipe in helpers]), daemon=True)
+            helper.start()
+            theirs.close()
+            helpers.append((helper, ours))
+        for (_helper, pipe), (number, parcel) in zip(cycle(helpers), parcels):
+            pipe.send_bytes(number.to_bytes(8, "big") + parcel)
+        for _helper, pipe in helpers:
+            pipe.send_bytes(b"")
+        return _merged([pipe.recv() for _helper, pipe in helpers])
+    except (EOFError, OSError) as error:
+        raise MaintenanceError(
+            f"One of the {workers} processes that read the access log has ended early ({error or 'no answer'})."
+        ) from None
+    finally:
+        for helper, pipe in helpers:
+            pipe.close()
+            helper.join(5)
+            if helper.is_alive():
+                helper.kill()
+
+
+def _help(make: Callable[[], Pass], pipe: Connection, others: list[Connection]) -> None:
+    """A helper's life: parcels in until an empty one comes, then its tally out."""
+    for other in others:
+        other.close()
+
+    def parcels() -> Iterator[tuple[int, bytes]]:
+        while True:
+            parcel = pipe.recv_bytes()
+            if not parcel:
+                return
+            yield int.from_bytes(parcel[:8], "big"), parcel[8:]
+
+    pipe.send(make().run(parcels()))
+
+
+def _merged(tallies: list[Tally]) -> Tally:
+    merged = tallies[0]
+    for other in tallies[1:]:
+        merged.merge(other)
+    return merged

@@ -1,0 +1,181 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attempts, possible successes, logins and uploads, and what hostile lines can do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.bounded import BoundedCounter
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.access.conftest import (
+    Review,
+    line,
+    of,
+    write,
+)
+
+UNION = "/books?id=1%20union%20select%20password%20from%20users--%20SECRETVALUE"
+ORDINARY = [line(f"/books?id={n}", size=4000 + n % 7) for n in range(200)]
+
+
+def test_an_attack_answered_like_everything_else_is_an_attempt(review: Review, tmp_path: Path) -> None:
+    result = review(write(tmp_path / "a.log", *ORDINARY, line(UNION, size=4003)))
+
+    assert of(result, "http_attacks")["value"] == 1
+    assert "SQL injection 1" in of(result, "http_attacks")["summary"]
+    assert of(result, "http_attack_success")["value"] == 0
+
+
+def test_an_attack_answered_with_another_size_may_have_succeeded(review: Review, tmp_path: Path) -> None:
+    result = review(write(tmp_path / "a.log", *ORDINARY, line(UNION, size=90000, address="198.51.100.8")))
+
+    success = of(result, "http_attack_success")
+    assert success["status"] == "warning"
+    assert success["value"] == 1
+    assert success["evidence"] == ["SQL injection from 198.51.100.8, 1 answer of 87.9 KiB to 87.9 KiB, at GET /books"]
+
+
+def test_the_usual_sizes_of_a_route_are_remembered(review: Review, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.log", *ORDINARY)
+    review(path)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(line(UNION, size=90000) + line(UNION, size=4001))
+
+    success = of(review(path), "http_attack_success")
+
+    assert success["value"] == 1
+    assert "of 2 attacks" in success["summary"]
+
+
+def test_without_a_baseline_nothing_is_claimed(review: Review, tmp_path: Path) -> None:
+    success = of(review(write(tmp_path / "a.log", *[line("/")] * 60, line(UNION))), "http_attack_success")
+
+    assert success["value"] == 0
+    assert "1 on routes with too few ordinary answers to tell" in success["summary"]
+
+
+def test_a_file_that_should_not_be_served_needs_no_baseline(review: Review, tmp_path: Path) -> None:
+    success = of(review(write(tmp_path / "a.log", *[line("/")] * 60, line("/.env", size=412))), "http_attack_success")
+
+    assert success["value"] == 1
+    assert "/.env" in success["evidence"][0]
+
+
+def test_a_page_for_everything_is_no_success(review: Review, tmp_path: Path) -> None:
+    probes = [line(target, size=777) for target in ("/.env", "/.git/config", "/backup.sql", "/.aws/credentials")]
+
+    assert of(review(write(tmp_path / "a.log", *[line("/")] * 60, *probes)), "http_attack_success")["value"] == 0
+
+
+def test_parameters_are_never_shown(review: Review, tmp_path: Path) -> None:
+    lines = [*ORDINARY, line(UNION, size=90000), line("/x/1%20union%20select%20SECRETVALUE%20from%20y", size=3)]
+    lines += [line("/reset?token=SECRETVALUE")] * 60 + [line("/a", referrer="https://e.example/?q=${jndi:SECRETVALUE}")]
+
+    result = review(write(tmp_path / "a.log", *lines))
+
+    assert of(result, "http_attacks")["value"] == 3
+    assert "SECRETVALUE" not in json.dumps(result)
+    state = "".join(path.read_text() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert "SECRETVALUE" not in state
+
+
+def test_referrers_and_agents_are_looked_at(review: Review, tmp_path: Path) -> None:
+    lines = [line()] * 60 + [line(agent="sqlmap/1.7#stable", address="198.51.100.1")] * 3
+    lines += [line(referrer="${jndi:ldap://x}", address="198.51.100.2"), line(agent="() { :;}; /bin/bash -c id")]
+
+    result = review(write(tmp_path / "a.log", *lines))
+
+    assert of(result, "http_attacks")["value"] == 5
+    scores = {one["address"]: one["attacks"] for one in result["sources"]}
+    assert scores == {"198.51.100.1": 3, "198.51.100.2": 1, "203.0.113.5": 1}
+
+
+def test_logins_refused_and_then_accepted(review: Review, tmp_path: Path) -> None:
+    brute = [line("/login", method="POST", status=401, address="198.51.100.3")] * 40
+    early = [line("/login", method="POST", status=302, address="198.51.100.4")]
+    late = [line("/login", method="POST", status=401, address="198.51.100.4")] * 12
+    found = [line("/login", method="POST", status=302, address="198.51.100.3")]
+
+    result = review(write(tmp_path / "a.log", *early, *brute, *late, *found))
+
+    failures = of(result, "http_login_failures")
+    assert (failures["value"], failures["status"]) == (40, "warning")
+    success = of(result, "http_login_success")
+    assert (success["value"], success["status"]) == (40, "warning")
+    assert success["evidence"] == ["198.51.100.3: 40 refusals"]
+
+
+def test_a_script_sent_and_called_is_critical(review: Review, tmp_path: Path) -> None:
+    lines = [line()] * 60 + [line("/uploads/a.php", method="PUT", status=201), line("/uploads/a.php")]
+
+    uploads = of(review(write(tmp_path / "a.log", *lines)), "http_uploads")
+
+    assert uploads["status"] == "critical"
+    assert uploads["evidence"][0] == "/uploads/a.php: written and then fetched"
+
+
+def test_pictures_are_ordinary_uploads(review: Review, tmp_path: Path) -> None:
+    lines = [line()] * 60 + [line("/uploads", method="POST", status=201), line("/uploads/a.jpg")]
+
+    uploads = of(review(write(tmp_path / "a.log", *lines)), "http_uploads")
+
+    assert (uploads["status"], uploads["value"]) == ("ok", 0)
+    assert "1 upload on 1 route" in uploads["summary"]
+
+
+def test_addresses_can_be_masked_everywhere(review: Review, tmp_path: Path) -> None:
+    lines = [line(address="198.51.100.77")] * 60 + [line("/login", status=401, address="2001:db8:1:2::7")] * 30
+    lines += [line(UNION, address="198.51.100.77", status=403)]
+
+    result = review(write(tmp_path / "a.log", *lines), mask_addresses=True)
+
+    text = json.dumps(result)
+    assert "198.51.100.77" not in text
+    assert "2001:db8:1:2::7" not in text
+    assert "198.51.100.0/24" in text
+    assert "2001:db8:1::/48" in text
+
+
+def test_hostile_bytes_stay_text(review: Review, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    rubbish = b"\x1b[2J\x00\xff\xfe" * 40 + b"\n"
+    agent = b"\x1b]0;owned\x07\xff"
+    hostile = line("/a", agent="AGENT").encode().replace(b"AGENT", agent)
+    tls = b'203.0.113.5 - - [02/Mar/2026:10:00:00 +0000] "\\x16\\x03\\x01" 400 150 "-" "-" 0.1\n'
+    path.write_bytes(line().encode() * 60 + rubbish + hostile + tls + b"x" * 70_000 + b"\n" + line().encode())
+
+    result = review(path)
+
+    assert result["logs"][0]["requests"] == 63
+    text = json.dumps(result, ensure_ascii=False)
+    assert "\x1b" not in text
+    assert "\\u001b" not in json.dumps(result)
+    assert "1 line longer than 64 KiB cut" in of(result, "skipped_lines")["summary"]
+
+
+def test_a_line_without_end_is_not_held_in_memory(review: Review, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    with path.open("wb") as log:
+        log.write(line().encode() * 60)
+        log.write(b"GET /" + b"A" * 100_000_000 + b"\n")
+        log.write(line().encode())
+
+    assert review(path)["logs"][0]["requests"] == 61
+
+
+@pytest.mark.parametrize("keys", [[b"%d" % n for n in range(500)], [b"k" * 3000 + b"%d" % n for n in range(40)]])
+def test_a_counter_forgets_the_rare_ones_and_says_how_much(keys: list[bytes]) -> None:
+    counter = BoundedCounter(limit=100, max_bytes=60_000)
+    counter.update([b"often"] * 50)
+
+    for key in keys:
+        counter.update([key])
+
+    assert len(counter.counts) <= 101
+    assert sum(map(len, counter.counts)) <= 66_000
+    assert counter.top(1) == [(b"often", 50)]
+    assert counter.missed >= 1
