@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses that go from host to host: too slow to be noticed on any one of them, and plain on all of them together.
 
-Every host tells of its busiest addresses (``sources`` of ``auth_log_review``). They are added up one host at a time, in
-memory that grows neither with the fleet nor with those who knock at it.
+Every host tells of its busiest addresses (``sources`` of ``auth_log_review`` and ``access_log_review``). They are added
+up one host at a time, in memory that grows neither with the fleet nor with those who knock at it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _EXAMPLES = 5
 
 @dataclass(slots=True)
 class Crossing:
-    """One address: on how many hosts, with how many failed logins and blocked packets in all; the first few hosts."""
+    """One address: on how many hosts, with failed logins, blocked packets and attacks in all; the first few hosts."""
 
     address: str
     hosts: int = 0
     failures: int = 0
     blocked: int = 0
+    attacks: int = 0
     examples: list[str] = field(default_factory=list)
 
     @property
-    def weight(self) -> tuple[int, int, int, str]:
-        return (self.hosts, self.failures, self.blocked, self.address)
+    def weight(self) -> tuple[int, int, int, int, str]:
+        return (self.hosts, self.failures, self.attacks, self.blocked, self.address)
 
 
 class Crossings:
@@ -45,7 +46,7 @@ class Crossings:
 
     def add(self, view: HostView) -> None:
         """Take in what one host saw."""
-        for address, (failures, blocked) in view.sources.items():
+        for address, (failures, blocked, attacks) in view.sources.items():
             crossing = self._known.get(address)
             if crossing is None:
                 if len(self._known) >= 2 * self._capacity:
@@ -54,6 +55,7 @@ class Crossings:
             crossing.hosts += 1
             crossing.failures += failures
             crossing.blocked += blocked
+            crossing.attacks += attacks
             if len(crossing.examples) < _EXAMPLES:
                 crossing.examples.append(view.host)
 

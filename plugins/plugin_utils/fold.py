@@ -114,7 +114,7 @@ class HostView:
     faults: list[str] = field(default_factory=list)
     metrics: dict[Key, tuple[float, str]] = field(default_factory=dict)
     #: Addresses that failed to log in or were blocked, with how often they did either.
-    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sources: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     #: Modules that came to an end without a fault: only what they used to find can be ``gone``.
     answered: set[str] = field(default_factory=set)
     unreachable: bool = False
@@ -188,8 +188,11 @@ def _absorb(view: HostView, entries: dict[Key, Entry], record: Mapping[str, Any]
             view.metrics[(line(raw.get("name")), line(raw.get("item")))] = (value, line(raw.get("unit")))
     for raw in _mappings(record.get("sources"))[:MAX_SOURCES]:
         address = address_of(line(raw.get("address")))
-        if address:
-            view.sources[address] = (_whole(raw.get("failures")), _whole(raw.get("blocked")))
+        counts = (_whole(raw.get("failures")), _whole(raw.get("blocked")), _whole(raw.get("attacks")))
+        # Whoever did nothing but ask for pages is a visitor, wherever else he is seen.
+        if address and any(counts):
+            known = view.sources.get(address, (0, 0, 0))
+            view.sources[address] = (known[0] + counts[0], known[1] + counts[1], known[2] + counts[2])
     fault = record.get("fault")
     if fault:
         view.faults.append(line(f"{module}: {fault}", limit=MAX_SUMMARY))

@@ -78,10 +78,13 @@ class MarkdownReport:
         if not several:
             return
         self.file.write(f"\n## Addresses seen on {SEVERAL} hosts or more\n\n")
-        self.file.write("| address | hosts | failed logins | blocked packets | such as |\n|---|---|---|---|---|\n")
+        self.file.write(
+            "| address | hosts | failed logins | blocked packets | attacks | such as |\n|---|---|---|---|---|---|\n"
+        )
         for crossing in several[:SHOWN]:
-            cells = (crossing.address, str(crossing.hosts), str(crossing.failures), str(crossing.blocked))
-            self.file.write("| " + " | ".join(map(literal, (*cells, ", ".join(crossing.examples)))) + " |\n")
+            counts = (crossing.hosts, crossing.failures, crossing.blocked, crossing.attacks)
+            cells = (crossing.address, *map(str, counts), ", ".join(crossing.examples))
+            self.file.write("| " + " | ".join(map(literal, cells)) + " |\n")
         if len(several) > SHOWN:
             self.file.write(f"\nand {len(several) - SHOWN} more.\n")
 

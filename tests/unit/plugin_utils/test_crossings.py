@@ -24,6 +24,15 @@ def test_an_address_that_probes_twelve_hosts_slowly_is_plain_on_all_of_them():
     assert crossing.examples == ["web-0", "web-1", "web-2", "web-3", "web-4"]
 
 
+def test_what_the_reviews_of_one_host_tell_of_an_address_is_added_up():
+    told = [
+        {"address": "203.0.113.9", "failures": 2, "blocked": 1},
+        {"address": "203.0.113.9", "failures": 1, "attacks": 4},
+    ]
+    visitor = {"address": "198.51.100.1", "requests": 900, "errors": 3, "failures": 0, "attacks": 0}
+    assert view(finding(), sources=[*told, visitor]).sources == {"203.0.113.9": (3, 1, 4)}
+
+
 def test_two_hosts_are_not_several():
     crossings = Crossings()
     for host in ("a", "b"):
@@ -50,7 +59,7 @@ def test_what_a_host_sends_is_taken_for_what_it_may_be():
         "203.0.113.9",
         {"address": "203.0.113.9", "failures": True, "blocked": 2.9},
     ]
-    assert view(finding(), sources=told).sources == {"2001:db8::1": (0, 0), "203.0.113.9": (0, 2)}
+    assert view(finding(), sources=told).sources == {"203.0.113.9": (0, 2, 0)}
     assert view(finding(), sources="203.0.113.9").sources == {}
-    flood = [{"address": f"10.0.{number >> 8}.{number & 255}"} for number in range(2000)]
+    flood = [{"address": f"10.0.{number >> 8}.{number & 255}", "failures": 1} for number in range(2000)]
     assert len(view(finding(), sources=flood).sources) == fold.MAX_SOURCES

@@ -104,7 +104,7 @@ def test_addresses_of_several_hosts_are_told(tmp_path):
     )
     text = draw(MarkdownReport, tmp_path / "r.md", *crossed())
     assert "## Addresses seen on 3 hosts or more" in text
-    assert "| 203.0.113.9 | 4 | 8 | 4 | web\\-0, web\\-1, web\\-2, web\\-3 |" in text
+    assert "| 203.0.113.9 | 4 | 8 | 4 | 0 | web\\-0, web\\-1, web\\-2, web\\-3 |" in text
     assert "Addresses seen" not in draw(MarkdownReport, tmp_path / "r2.md", *crossed()[:2])
 
 
