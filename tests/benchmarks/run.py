@@ -21,6 +21,7 @@ from ansible_collections.fleetcare.maintenance.tests.benchmarks import (
     access_log_bench,
     daily_bench,
     http_check_bench,
+    log_review_bench,
     postgresql_bench,
     postgresql_vacuum_bench,
     report_bench,
@@ -72,6 +73,7 @@ BENCHMARKS: dict[str, tuple[Callable[[], Rows], Callable[[Rows], str]]] = {
     "postgresql": (postgresql_bench.measure, compared),
     "postgresql_vacuum": (postgresql_vacuum_bench.measure, compared),
     "access_log": (access_log_bench.measure, compared),
+    "log_review": (log_review_bench.measure, compared),
 }
 
 

@@ -192,10 +192,10 @@ STAGES: dict[str, Stage] = {
         ),
     ),
     "bench": Stage(
-        needs=("containers",),
+        needs=("containers", "bench"),
         steps=tuple(
             _program(f"python -m {PACKAGE}.tests.benchmarks.run {name}", PYTHONPATH=str(CACHE / "collections"))
-            for name in ("http", "report", "daily", "postgresql", "postgresql_vacuum")
+            for name in ("http", "report", "daily", "postgresql", "postgresql_vacuum", "access_log", "log_review")
         ),
     ),
     "docs": Stage(steps=(Step("the page of checks", _checks_page),)),
