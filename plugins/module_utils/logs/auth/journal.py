@@ -129,7 +129,8 @@ class Journal:
             watch.start()
             ended = False
             try:
-                assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+                if process.stdout is None:
+                    raise AssertionError("a pipe was asked for")
                 yield from process.stdout
                 ended = True
             finally:

@@ -148,12 +148,14 @@ exit status 2
 """
 
 
+JAVA_CAUSE = "Caused by: java.net.ConnectException: Connection refused in com.example.Shop.start"
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
         (PYTHON, "ERROR in app: Exception on /book [POST] | rooms.Conflict: room <n> is taken in store.py book"),
-        (JAVA, ("ERROR [main] c.e.Shop - cannot start | Caused by: java.net.ConnectException: Connection refused in "
-               "com.example.Shop.start")),
+        (JAVA, f"ERROR [main] c.e.Shop - cannot start | {JAVA_CAUSE}"),
         (NODE, "Error: connect ECONNREFUSED <address> in TCPConnectWrap.afterConnect [as oncomplete]"),
         (GO, "panic: runtime error: index out of range [<n>] with length <n>"),
     ],
