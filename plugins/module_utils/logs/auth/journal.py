@@ -9,22 +9,18 @@ Only here is it known who really sent a line: the fields that begin with ``_`` a
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import json
 import os
-import signal
-import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH, which
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import which
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line, clock_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.output import Output
 
 #: Facilities auth and authpriv, whoever logs there; sshd however it logs; sudo and su; who speaks in their names; the
 #: kernel. Several values of a field are alternatives, and so are the groups around a plus sign.
@@ -39,6 +35,8 @@ _FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_UID,_COMM,_EXE,_TRANSPORT"
 _PLACES = ("/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal")
 _SECONDS = 300.0
 _CLOCK_STEP = 1e6
+#: What is longer than this is no entry of a login.
+_ENTRY = 1 << 20
 
 
 @dataclass
@@ -115,35 +113,12 @@ class Journal:
 
     def _run(self, arguments: Sequence[str]) -> Iterator[bytes]:
         """The output of journalctl line by line; left before its end, or after too long, it is killed."""
-        argv = [which("journalctl") or "journalctl", "--quiet", "--no-pager", "--all", "--output=json", *arguments]
-        with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env={**os.environ, "LC_ALL": "C", "PATH": SEARCH_PATH},
-                start_new_session=True,
-            )
-            watch = threading.Timer(_SECONDS, _kill, [process.pid])
-            watch.start()
-            ended = False
-            try:
-                if process.stdout is None:
-                    raise AssertionError("a pipe was asked for")
-                yield from process.stdout
-                ended = True
-            finally:
-                watch.cancel()
-                if not ended:
-                    _kill(process.pid)
-                if process.stdout:
-                    process.stdout.close()
-                process.wait()
-            if process.returncode:
-                errors.seek(0)
-                said = errors.read(2000).decode("utf-8", "replace").strip().splitlines()
-                self.trouble = clean(said[0]) if said else f"journalctl ended with {process.returncode}"
+        argv = ["journalctl", "--quiet", "--no-pager", "--all", "--output=json", *arguments]
+        try:
+            for block in Output(argv, timeout=_SECONDS, limit=_ENTRY).blocks():
+                yield from block.splitlines(keepends=True)
+        except MaintenanceError as error:
+            self.trouble = error.message
 
 
 def line_of(entry: Mapping[str, Any]) -> Line | None:
@@ -179,8 +154,3 @@ def _text(value: object) -> str:
     if isinstance(value, list) and value and isinstance(value[0], str):
         return value[0]
     return value if isinstance(value, str) else ""
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import journal as journal_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import Journal, line_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import output
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import NOW
 
 
@@ -122,10 +123,10 @@ def test_a_program_that_fails_says_why_and_one_that_is_left_is_stopped(tmp_path,
         '#!/bin/sh\necho "{}"; [ "$6" = fail ] && { echo "no such thing" >&2; exit 1; }; exec sleep 600\n'
     )
     program.chmod(0o755)
-    monkeypatch.setattr(journal_module, "which", lambda _name: str(program))
+    monkeypatch.setattr(output, "which", lambda _name: str(program))
     reading = Journal({}, begin=0, now=NOW, budget=1)
     assert list(reading._run(["--since", "fail"])) == [b"{}\n"]
-    assert reading.trouble == "no such thing"
+    assert reading.trouble == "'journalctl' failed: no such thing."
     reading.trouble = ""
     endless = reading._run(["--since", "go on"])
     assert next(endless) == b"{}\n"
