@@ -15,10 +15,10 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-START = datetime(2026, 3, 2, 0, 0, 0, tzinfo=UTC)
+START = datetime(2026, 3, 2, 0, 0, 0, tzinfo=timezone.utc)
 PER_SECOND = 23
 _CHUNK = 20000
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,12 +88,12 @@ def test_a_journal_that_was_emptied_is_told(debian_controller: Controller, debia
 
 
 @pytest.fixture
-def writer(engine: None) -> Iterator[str]:
-    """A container that writes what it is told to, with a log that holds little."""
+def writer(engine: None, tmp_path: Path) -> Iterator[str]:
+    """A container that puts out a file whenever it is started, with a log that holds little."""
     name = f"fleetcare-log-{uuid.uuid4().hex[:12]}"
     _docker(
-        "run", "--detach", "--name", name, "--log-driver=json-file", "--log-opt=max-size=20k", "--log-opt=max-file=2",
-        "--entrypoint=tail", ensure_image("debian13"), "--follow=name", "--retry", "--quiet", "/tmp/out",
+        "create", "--name", name, "--log-driver=json-file", "--log-opt=max-size=20k", "--log-opt=max-file=2",
+        "--volume", f"{tmp_path}:/data:ro", "--entrypoint=cat", ensure_image("debian13"), "/data/text",
     )  # fmt: skip
     try:
         yield name
@@ -100,51 +101,46 @@ def writer(engine: None) -> Iterator[str]:
         _docker("rm", "--force", "--volumes", name)
 
 
-def _docker(*arguments: str, given: str = "") -> str:
-    return subprocess.run(["docker", *arguments], input=given, capture_output=True, text=True, check=True).stdout
+def _docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def write(name: str, text: str) -> None:
-    """Add to what the container puts out, and wait until its log has it."""
-    marker = f"end {uuid.uuid4().hex}"
-    _docker("exec", "--interactive", name, "tee", "--append", "/tmp/out", given=f"{text}{marker}\n")
-    with subprocess.Popen(["docker", "logs", "--follow", name], stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout is not None
-        assert any(marker in line for line in following.stdout)
-        following.kill()
+def write(name: str, folder: Path, text: str) -> None:
+    """Let the container put out a text, and come back when it has ended and its log has everything."""
+    (folder / "text").write_text(text)
+    _docker("start", "--attach", name)
 
 
 def read(name: str, mark: Any) -> tuple[list[str], Any, list[Loss]]:
     engine = Engine()
     container = engine.containers([name])[0][0]
     trail = follow_container(engine, container, mark)
-    lines = b"".join(trail.blocks()).decode().splitlines()
-    return [line for line in lines if not line.startswith("end ")], trail.mark(), trail.losses
+    return b"".join(trail.blocks()).decode().splitlines(), trail.mark(), trail.losses
 
 
-def test_a_container_s_lines_are_read_once_each(writer: str) -> None:
-    write(writer, "one\ntwo\n")
+def test_a_container_s_lines_are_read_once_each(writer: str, tmp_path: Path) -> None:
+    write(writer, tmp_path, "one\ntwo\n")
     lines, mark, losses = read(writer, None)
     assert (lines, losses) == (["one", "two"], [])
     assert read(writer, mark)[0] == []
     # Lines of one write share a time, or are out of order; the border between two runs is in the midst of them.
-    write(writer, "".join(f"line {number}\n" for number in range(100)))
+    write(writer, tmp_path, "".join(f"line {number}\n" for number in range(100)))
     again, mark, losses = read(writer, mark)
     assert (again, losses) == ([f"line {number}" for number in range(100)], [])
     assert read(writer, mark) == ([], mark, [])
 
 
-def test_a_container_s_log_that_was_cut_is_told(writer: str) -> None:
-    write(writer, "one\n")
+def test_a_container_s_log_that_was_cut_is_told(writer: str, tmp_path: Path) -> None:
+    write(writer, tmp_path, "one\n")
     mark = read(writer, None)[1]
-    write(writer, "".join(f"line {number:05d} {'x' * 60}\n" for number in range(1200)))
+    write(writer, tmp_path, "".join(f"line {number:05d} {'x' * 60}\n" for number in range(1200)))
     lines, _mark, losses = read(writer, mark)
     assert losses
     assert lines[-1].startswith("line 01199")
 
 
-def test_a_container_that_was_made_anew_is_told(writer: str) -> None:
-    write(writer, "one\n")
+def test_a_container_that_was_made_anew_is_told(writer: str, tmp_path: Path) -> None:
+    write(writer, tmp_path, "one\n")
     mark = {**read(writer, None)[1], "id": "another"}
     lines, _mark, losses = read(writer, mark)
     assert lines == ["one"]

@@ -78,7 +78,7 @@ class Journal:
         start = f"--since=@{int(self._until or self.begin)}"
         if self._until:
             self._look_for_loss()
-        if self._cursor:
+        if self._cursor and not self.lost:
             start = f"--after-cursor={self._cursor}"
         spent = 0
         for raw in self._run([start, f"--output-fields={_FIELDS}", *MATCHES]):

@@ -56,6 +56,7 @@ class JournalTrail:
 
     selection: Selection
     after: str = ""
+    begin: str = ""
     until: str = ""
     budget: int | None = None
     first_entries: int | None = None
@@ -70,6 +71,8 @@ class JournalTrail:
         if not self.until or self.after == self.until or self.first_entries == 0:
             return
         since = ["--after-cursor", self.after] if self.after else []
+        # Where the entry of a cursor is gone, older releases of journalctl pass over the one behind it as well.
+        since = ["--cursor", self.begin] if self.begin else since
         if not self.after and self.first_entries is not None:
             since = ["-n", str(self.first_entries)]
         argv = ["journalctl", "-o", "json", "--all", "--no-pager", "-q", "--output-fields", ",".join(FIELDS), *since]
@@ -152,7 +155,10 @@ def follow_journal(
     if newest is None:
         trail.losses.append(Loss("the journal is empty, and was not when it was read last"))
     elif not found or str(found.get("__CURSOR", "")) != cursor:
-        if found and not is_newer(str(found.get("__CURSOR", "")), cursor):
+        nearest = str(found.get("__CURSOR", "")) if found else ""
+        if nearest and is_newer(nearest, cursor):
+            trail.begin = nearest
+        elif nearest:
             trail.after = ""
         trail.losses.append(Loss("the entry that was read last is no longer in the journal, nor may be some after it"))
     return trail

@@ -15,9 +15,9 @@ import shutil
 import stat
 import subprocess
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import IO, Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
@@ -124,19 +124,12 @@ UNPACKING = (OSError, EOFError, zlib.error, lzma.LZMAError, MaintenanceError)
 def unpacked(descriptor: int, compression: str) -> Iterator[IO[bytes]]:
     """The text of a packed file from its beginning. Raises one of ``UNPACKING`` for what is damaged or unknown."""
     os.lseek(descriptor, 0, os.SEEK_SET)
-    with os.fdopen(os.dup(descriptor), "rb") as packed:
-        if compression == "gzip":
-            with gzip.GzipFile(fileobj=packed) as stream:
-                yield stream  # type: ignore[misc]
-        elif compression == "bzip2":
-            with bz2.BZ2File(packed) as stream:
-                yield stream  # type: ignore[misc]
-        elif compression == "xz":
-            with lzma.LZMAFile(packed) as stream:
-                yield stream  # type: ignore[misc]
-        else:
-            with _zstd(packed) as stream:
-                yield stream
+    stack = ExitStack()
+    try:
+        packed = stack.enter_context(os.fdopen(os.dup(descriptor), "rb"))
+        yield stack.enter_context(_OPENERS.get(compression, _zstd)(packed))
+    finally:
+        stack.close()
 
 
 @contextmanager
@@ -159,6 +152,13 @@ def _zstd(packed: IO[bytes]) -> Iterator[IO[bytes]]:
         stdout.close()
         process.kill()
         process.wait()
+
+
+_OPENERS: Mapping[str, Callable[[IO[bytes]], AbstractContextManager[Any]]] = {
+    "gzip": lambda packed: gzip.GzipFile(fileobj=packed),
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+}
 
 
 def unpacked_size(descriptor: int, compression: str) -> int | None:

@@ -107,7 +107,7 @@ def test_memory_is_bounded_however_many_sources_there_are(ask):
     for number in range(30_000):
         source = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         added.take(Packet("DROP", source, "192.0.2.10", "tcp", 1 + number % 60_000, False), NOW)
-    for _ in range(50):
+    for _again in range(50):
         added.take(Packet("DROP", "203.0.113.9", "192.0.2.10", "tcp", 22, False), NOW)
     assert len(added.sources) <= 4000
     assert len(added.ports) <= 4000

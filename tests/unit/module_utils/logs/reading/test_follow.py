@@ -45,7 +45,7 @@ def marked(log: Path) -> dict[str, Any]:
     ("make", "word"),
     [
         (lambda path: path.mkdir(), "is a folder"),
-        (lambda path: os.mkfifo(path), "is a pipe"),
+        (os.mkfifo, "is a pipe"),
         (lambda path: path.symlink_to("/etc/passwd"), "symbolic link"),
         (lambda path: os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5)), "is a device"),
     ],
