@@ -47,6 +47,7 @@ def options(module):
 #: What a module cannot do without, so that the option in question is what it complains of.
 NEEDED: dict[str, dict[str, object]] = {
     "postgresql_index": {"table": "orders", "columns": [{"name": "id"}]},
+    "log_retention": {"policy": [{"class": "application", "paths": ["/srv/no-such-folder"]}]},
     "http_check": {"endpoints": [{"url": "http://127.0.0.1:9/"}]},
     "service_recover": {"units": [{"name": "no-such.service", "probe": {"port": 9}}]},
 }
