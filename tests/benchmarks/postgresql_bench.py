@@ -90,22 +90,28 @@ def peer_collections() -> Path:
     return target
 
 
-def check_postgres_play() -> list[dict[str, Any]]:
-    """One task that runs the actions on the host, as the superuser over the socket; whoever reads it judges its words."""
+def check_postgres_script() -> str:
+    """The actions one after the other, as the superuser over the socket; whoever reads it judges its words."""
     lines = []
     for name in ACTIONS:
         databases = DATABASE if name in WHOLE else ",".join(DATABASES)
         lines.append(
             f"check_postgres --action={name} --dbname={databases} {check_postgres.ACTIONS[name].quiet} || true"
         )
-    task = {"name": "check_postgres", "ansible.builtin.shell": "\n".join(lines), "become_user": "postgres"}
+    return "\n".join(lines)
+
+
+def check_postgres_play() -> list[dict[str, Any]]:
+    """One task that runs the script on the host."""
+    task = {"name": "check_postgres", "ansible.builtin.shell": check_postgres_script(), "become_user": "postgres"}
     return [{"hosts": "all", "gather_facts": False, "tasks": [task]}]
 
 
-def play(playbook: Path, *, inventory: Path, directory: Path) -> tuple[float, str]:
+def play(playbook: Path, *, inventory: Path, directory: Path, **settings: str) -> tuple[float, str]:
     """Run a playbook; seconds of wall time, and what it printed. Raises RuntimeError where it fails."""
     environment = {
         **os.environ,
+        **settings,
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_COLLECTIONS_PATH": f"{ROOT / '.cache/collections'}:{peer_collections()}",
         "ANSIBLE_STDOUT_CALLBACK": "default",
@@ -153,6 +159,34 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
     ]
 
 
+def compare_on_host(fleet: Fleet, *, rounds: int, directory: Path) -> dict[str, Any]:
+    """What Ansible sends for our task, and the script of check_postgres, both started on the host itself."""
+    host = fleet["bench"]
+    inventory, playbook = fleet.write_inventory(directory / "hosts.yml"), directory / "ours.yml"
+    settings = {"ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_PIPELINING": "0"}
+    play(playbook, inventory=inventory, directory=directory, **settings)
+    sent = host.execute(["find", "/home", "/root", "/var/tmp", "-name", "AnsiballZ_postgresql_check.py"]).stdout.split()
+    sides = {
+        "ours": ["python3", sent[0]],
+        "check_postgres": ["su", "postgres", "-c", check_postgres_script()],
+    }
+    seen: dict[str, list[float]] = {name: [] for name in sides}
+    for _number in range(rounds):
+        for name, argv in sides.items():
+            started = time.monotonic()
+            host.execute(argv)
+            seen[name].append(time.monotonic() - started)
+    mine, peer = (statistics.median(walls) for walls in seen.values())
+    return {
+        "case": f"all checks, {TABLES:,} tables, started on the host without a controller, {rounds} rounds",
+        "ours": round(mine, 2),
+        "peer": round(peer, 2),
+        "peer_name": f"check_postgres, {len(ACTIONS)} actions in one script",
+        "ratio": round(peer / mine, 1),
+        "unit": "s",
+    }
+
+
 _MEASURED = """
 import json, resource, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -198,7 +232,11 @@ def measure(rounds: int = ROUNDS) -> Sequence[dict[str, Any]]:
         directory = Path(scratch)
         with hosts(["bench"], image=IMAGE, directory=directory / "fleet") as fleet:
             fill(fleet["bench"])
-            return [*compare(fleet, rounds=rounds, directory=directory), memory(fleet["bench"], directory=directory)]
+            return [
+                *compare(fleet, rounds=rounds, directory=directory),
+                compare_on_host(fleet, rounds=rounds, directory=directory),
+                memory(fleet["bench"], directory=directory),
+            ]
 
 
 if __name__ == "__main__":
