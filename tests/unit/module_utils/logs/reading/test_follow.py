@@ -91,7 +91,7 @@ def test_a_permission_that_is_lost_is_told_and_the_place_is_kept(log: Path, tmp_
     mark = marked(log)
     log.write_text("one\ntwo\nthree\n")
     log.chmod(0)
-    for folder in (tmp_path, *(parent for parent in tmp_path.parents[:-2] if parent.owner() == tmp_path.owner())):
+    for folder in (tmp_path, *(parent for parent in list(tmp_path.parents)[:-2] if parent.owner() == tmp_path.owner())):
         folder.chmod(0o755)
     with ordinary_user():
         trail = follow(str(log), mark)
