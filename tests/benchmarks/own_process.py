@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
 
 _PROGRAM = """
-import importlib, json, resource, sys
+import importlib, json, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import (
@@ -29,7 +29,8 @@ spec = {**COMMON_ARGUMENTS, **CHECK_ARGUMENTS, **arguments}
 params = ArgumentSpecValidator(spec).validate(given['params']).validated_parameters
 result = perform(work, params=params, check_mode=given['check_mode'], name=given['name'], catalogue=catalogue,
                  repair=False, clock=Clock())
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+status = open('/proc/self/status').read()
+peak = int(status.partition('VmHWM:')[2].split()[0])
 json.dump({**{key: result.get(key) for key in given['keys']}, 'peak_mib': peak / 1024}, sys.stdout)
 """
 
@@ -37,7 +38,10 @@ json.dump({**{key: result.get(key) for key in given['keys']}, 'peak_mib': peak /
 def perform_alone(
     package: str, *, name: str, params: Mapping[str, Any], keys: list[str], check_mode: bool = False
 ) -> dict[str, Any]:
-    """The wanted ``keys`` of the result of a checking module, and ``peak_mib``, its peak memory in MiB.
+    """The wanted ``keys`` of the result of a checking module, and ``peak_mib``, the peak memory of its process in MiB.
+
+    The kernel counts it from the start of the program (VmHWM, proc(5)); what getrusage(2) tells begins with whoever
+    started it.
 
     ``package`` is the one of ``module_utils`` that holds ``check.py`` and ``options.py``, such as ``logs.review``.
     """
