@@ -40,6 +40,8 @@ interpreter_python = auto_silent
 [connection]
 pipelining = true
 """
+#: What is compared: the name of the case, and what both playbooks leave out for it.
+DAYS = {"daily run": (), "daily run without logs": ("--skip-tags", "logs")}
 #: How many hosts, how often.
 ROUNDS = {1: 5, 20: 1}
 WEB_SERVER = ["systemd-run", "--unit=bench-web", "python3", "-m", "http.server", "8000", "--directory", "/usr/share"]
@@ -53,7 +55,7 @@ class Cost:
     cpu: float
 
 
-def run(playbook: str, *, inventory: Path, directory: Path) -> Cost:
+def run(playbook: str, *arguments: str, inventory: Path, directory: Path) -> Cost:
     """Run a playbook once, ours with the configuration we ship, the peer with what a careful user sets.
 
     Raises RuntimeError when it did not get to its end.
@@ -69,7 +71,7 @@ def run(playbook: str, *, inventory: Path, directory: Path) -> Cost:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     done = subprocess.run(
-        [program, "-i", str(inventory), playbook, "-e", "maintenance_fail_on=never"],
+        [program, "-i", str(inventory), playbook, "-e", "maintenance_fail_on=never", *arguments],
         cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     wall = time.monotonic() - started
@@ -79,7 +81,7 @@ def run(playbook: str, *, inventory: Path, directory: Path) -> Cost:
     return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any]]:
+def compare(fleet: Fleet, *, day: str, rounds: int, directory: Path) -> list[dict[str, Any]]:
     """Both playbooks in turn, ``rounds`` times, after one that is thrown away where there are several.
 
     Returns a row for wall time and one for CPU.
@@ -89,7 +91,7 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
     warm_up = int(rounds > 1)
     for number in range(rounds + warm_up):
         for playbook, seen in costs.items():
-            cost = run(playbook, inventory=inventory, directory=directory)
+            cost = run(playbook, *DAYS[day], inventory=inventory, directory=directory)
             if number >= warm_up:
                 seen.append(cost)
     rows = []
@@ -98,7 +100,7 @@ def compare(fleet: Fleet, *, rounds: int, directory: Path) -> list[dict[str, Any
         peer = statistics.median(getattr(cost, figure) for cost in costs[str(TRANSLATED)])
         rows.append(
             {
-                "case": f"daily run, {counted(len(fleet), 'SSH host')}, {word}, {counted(rounds, 'round')}",
+                "case": f"{day}, {counted(len(fleet), 'SSH host')}, {word}, {counted(rounds, 'round')}",
                 "ours": round(ours, 2),
                 "peer": round(peer, 2),
                 "peer_name": "translated tasks",
@@ -119,7 +121,8 @@ def measure(sizes: Mapping[int, int] | None = None) -> list[dict[str, Any]]:
             with hosts(names, directory=directory / "fleet") as fleet:
                 for host in fleet.values():
                     host.execute(WEB_SERVER)
-                rows += compare(fleet, rounds=rounds, directory=directory)
+                for day in DAYS:
+                    rows += compare(fleet, day=day, rounds=rounds, directory=directory)
     return rows
 
 
