@@ -14,6 +14,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
     RUNS_TO_KNOW,
     Account,
@@ -25,14 +27,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 class Reading:
     """How the reading of one log went.
 
-    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``losses`` are reasons, with bytes where
-    they are known; ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
+    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before it was read;
+    ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
     source: str
     trouble: str = ""
     status: str = "unknown"
-    losses: tuple[tuple[str, int | None], ...] = ()
+    lost: Loss | None = None
     behind: int = 0
     lines: int = 0
     odd_lines: int = 0
@@ -50,24 +52,17 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
         words = f"{counted(len(good), 'log')} read"
         words += f", {len(new)} of them for the first time" if new else ""
         yield CATALOGUE.stated("logs.readable", "all logs", "ok", words, evidence=new)
-    lost = [reading for reading in readings if reading.losses]
-    for reading in lost:
-        yield _lost(reading)
+    lost = [(reading.source, reading.lost) for reading in readings if reading.lost]
+    for source, loss in lost:
+        yield CATALOGUE.stated("logs.lost", source, *loss_words(loss))
     if good and not lost:
         yield CATALOGUE.stated("logs.lost", "all logs", "ok", "every log goes on from where it was read last")
     for reading in good:
-        if reading.behind:
+        if reading.behind == UNMEASURED:
+            yield CATALOGUE.stated("logs.behind", reading.source, "info", REST)
+        elif reading.behind:
             yield from _measured("logs.behind", reading.source, reading.behind, "left for the next run", book=book)
     yield from _odd(good, book=book)
-
-
-def _lost(reading: Reading) -> Finding:
-    harmless = all(size == 0 for _reason, size in reading.losses)
-    sizes = [size for _reason, size in reading.losses]
-    amount = "" if harmless or None in sizes else f": {quantity(sum(size or 0 for size in sizes), 'B')}"
-    words = "; ".join(reason for reason, _size in reading.losses)
-    start = "read on" if harmless else f"lines were lost{amount}"
-    return CATALOGUE.stated("logs.lost", reading.source, "info" if harmless else "warning", f"{start}: {words}")
 
 
 def _odd(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:

@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listene
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.firewall import BLOCKED, Packet, parse
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings, read_networks
-from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import NOW
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import FIXTURES, NOW
 
 TCP = (
     "[UFW BLOCK] IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 SRC=203.0.113.9 DST=192.0.2.10 LEN=40 "
@@ -47,6 +47,24 @@ OUT = (
 )
 def test_packets(message, expected):
     assert parse(message) == expected
+
+
+def captured():
+    """What kernels wrote: 6.18 for iptables, nft and ufw, and lines that were published, with addresses replaced.
+
+    Prefix, source, target, protocol and port, direction, whether the rule says that it blocks, and the message.
+    """
+    for line in (FIXTURES / "packets.tsv").read_text().splitlines():
+        yield line.split("\t")
+
+
+@pytest.mark.parametrize(("prefix", "source", "target", "place", "way", "becomes", "message"), captured())
+def test_what_kernels_wrote(prefix, source, target, place, way, becomes, message):
+    protocol, _slash, port = place.partition("/")
+    assert parse(message) == Packet(prefix, source, target, protocol, int(port or 0), way == "out")
+    added = blocks(message)
+    assert added.packets + added.outgoing_packets == (becomes == "blocked")
+    assert added.other == (becomes == "logged")
 
 
 def blocks(*messages, **settings):
