@@ -53,18 +53,24 @@ _WORDS = r"err|crit|fatal|panic|alert|emerg|severe|exception|traceback|uncaught|
 _CRASHES = r"segfault|segmentation fault|core dumped|out of memory|oom-kill|kernel bug"
 _TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]"
 
-#: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's.
+#: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's. busybox's
+#: syslogd writes facility and severity, as in ``user.err``, in front of the program.
 _SYSLOG = re.compile(
     rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.:+Z-]*) "
-    rb"\S{1,64} ([\w./@()-]{1,64}(?:\[\d+\])?): "
+    rb"\S{1,64} (?:[a-z0-9]{1,12}\.(?P<severity>[a-z]{1,8}) )?(?P<writer>[\w./@()-]{1,64}(?:\[\d+\])?): "
 )
+_SEVERITIES: Mapping[bytes, Level] = {
+    b"emerg": "fatal", b"alert": "fatal", b"crit": "fatal", b"err": "error", b"warn": "warning",
+}  # fmt: skip
 
 
 def read_text(line: bytes) -> Entry:
     """A line of words, perhaps behind the prefix of a syslog daemon."""
     prefix = _SYSLOG.match(line)
-    text = line[prefix.end() :].replace(b"#011", b"\t") if prefix else line
-    return Entry(text, own_level(text if prefix else line), prefix.group(1) if prefix else b"")
+    if prefix is None:
+        return Entry(line, own_level(line), b"")
+    text = line[prefix.end() :].replace(b"#011", b"\t")
+    return Entry(text, own_level(text) or _SEVERITIES.get(prefix["severity"] or b""), prefix["writer"])
 
 
 _LEVEL_FIELDS = ("level", "severity", "lvl", "levelname", "level_name", "loglevel", "log.level", "severity_text", "s")

@@ -178,6 +178,19 @@ def test_traces_keep_together_behind_the_prefix_of_a_syslog_daemon() -> None:
     assert sum(review("".join(other)).levels.values()) >= 1
 
 
+def test_busybox_writes_the_severity_in_front_of_the_program() -> None:
+    lines = [
+        b"Jun  4 09:24:12 alpine auth.err getty[1906]: tcgetattr: I/O failure",
+        b"Jun  4 09:24:13 alpine auth.err getty[1907]: tcgetattr: I/O failure",
+        b"Jun  4 09:24:14 alpine daemon.info crond[12]: USER root pid 7 cmd run-parts /etc/periodic/daily",
+        b"Jun  4 09:24:15 alpine user.crit shop: no room left",
+        b"Jun  4 09:24:16 alpine daemon.info shop: ERROR cannot book",
+    ]
+    digest = review(b"".join(line + b"\n" for line in lines))
+    assert kinds(digest) == {"tcgetattr: I/O failure": 2, "no room left": 1, "ERROR cannot book": 1}
+    assert digest.levels == {"error": 3, "fatal": 1}
+
+
 def test_structured_logs_have_their_level_in_a_field() -> None:
     lines = [
         {"level": "error", "msg": "payment 17 failed", "user": "error"},
