@@ -202,14 +202,19 @@ class Collector:
                 if raw and not take(raw):
                     odd += 1
         self.marks[path] = trail.mark()
-        if trail.unreadable:
+        # Between a rotation and the next line there may be no log, and its older pieces are all there is to read.
+        older = trail.gone and bool(trail.pieces)
+        if older:
+            words = f"{path} is not there; {counted(trail.lines, 'new line')} read from its older pieces"
+            self._say("logs.readable", path, "info", words)
+        elif trail.unreadable:
             self._say("logs.readable", path, "unknown" if trail.gone else "skipped", f"{path} {trail.unreadable}")
         else:
             self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
         if trail.lost or not trail.unreadable:
             self._tell_reading(path, path, trail.lost, trail.behind)
             self._tell_skipped(path, path, trail.cut_lines + odd, trail.lines)
-        return not trail.unreadable
+        return older or not trail.unreadable
 
     def _tell_reading(self, item: str, name: str, lost: Loss | None, behind: int) -> None:
         """What is missing of what was read, and what is left of it."""
