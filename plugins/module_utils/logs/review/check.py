@@ -63,6 +63,7 @@ class Round:
     marks: dict[str, Any] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     digests: dict[str, Digest] = field(default_factory=dict)
+    forms: dict[str, str] = field(default_factory=dict)
 
     def mark_of(self, source: str) -> Any:
         return self.before.get("marks", {}).get(source)
@@ -125,6 +126,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     learnt.update(
         time=iso(now),
         marks=dict(list(current.marks.items())[-MOST_MARKS:]),
+        formats={source: form for source, form in current.forms.items() if form != "text"},
         patterns=[*(pattern for entry in asked.files for pattern in entry.patterns), *asked.containers],
     )
     reviews[asked.name] = learnt
@@ -186,7 +188,9 @@ def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> 
 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
-    digest = digest_of(trail.blocks(), form, current.asked.wanted)
+    known = FORMATS.get(str(current.before.get("formats", {}).get(source, "")))
+    digest, form = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
+    current.forms[source] = form.name
     mark = trail.mark()
     current.marks[source] = mark
     current.digests[source] = digest
@@ -202,16 +206,23 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     )
 
 
-def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted) -> Digest:
-    """All of a stream in one digest; without a format it is seen from the first line."""
+def digest_of(
+    blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None
+) -> tuple[Digest, Format]:
+    """All of a stream in one digest, and its format.
+
+    Without a word on it the format is seen from the first lines; where these are of none, it is the one of the last run.
+    """
     first = next(blocks, None)
     if first is None:
-        return Digest()
-    form = form or recognise(first)
+        return Digest(), form or known or FORMATS["text"]
+    if form is None:
+        form = recognise(first)
+        form = known if known and form.name == "text" else form
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
     scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
-    return scanner.finish()
+    return scanner.finish(), form
 
 
 def _in_raw(pattern: re.Pattern[bytes], form: Format) -> re.Pattern[bytes]:

@@ -90,7 +90,7 @@ class Scanner:
         """Lines with their numbers, in order."""
         memo, plain, quick = self._memo, self.form.plain, self.form.plain and not self.wanted.include
         for number, line in lines:
-            if self._lines and number <= self._last + 2 and self._joins(number, line):
+            if self._lines and number <= self._last + 2 and (not line or self._joins(number, line)):
                 continue
             if self._lines:
                 self._close()
@@ -148,6 +148,8 @@ class Scanner:
             return False
         self._lines.append(text)
         self._last = number
+        if traces.is_crash(text):
+            self._level = "fatal"
         return True
 
     def _open(self, number: int, entry: Entry, level: Level, shape: bytes) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
@@ -88,15 +88,15 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
         status = "info" if events else "ok"
         yield CATALOGUE.stated("logs.errors", source, status, words, evidence=evidence)  # type: ignore[arg-type]
     else:
-        phrase = (
-            f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
-        )
-        yield from _measured("logs.errors", source, events / one.hours, phrase, book=book, evidence=evidence, note=note)
+        said = f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
+        note = f"{said}; {note}" if note else said
+        rate = round(events / one.hours, 2)
+        yield from _measured("logs.errors", source, rate, "Errors an hour", book=book, evidence=evidence, note=note)
         yield from _new_and_sudden(one, book=book, top=top)
     fatal = one.digest.levels.get("fatal", 0)
     if fatal:
         worst = [_worded(sighting) for sighting in one.sightings if sighting.kind.level == "fatal"][:top]
-        yield from _measured("logs.fatal", source, fatal, "fatal errors", book=book, evidence=worst)
+        yield from _measured("logs.fatal", source, fatal, "Fatal errors", book=book, evidence=worst)
     yield Metric("logs.events", source, events)
     yield Metric("logs.kinds", source, len(one.sightings))
 
@@ -104,28 +104,30 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
 def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
     new = [sighting for sighting in one.sightings if sighting.new]
     if new:
-        evidence = [_worded(sighting) for sighting in new[:top]]
-        yield from _measured("logs.new", one.source, len(new), "kinds never seen before", book=book, evidence=evidence)
+        evidence = [_worded(replace(sighting, new=False)) for sighting in new[:top]]
+        yield from _measured("logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence)
     sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
     sudden.sort(key=lambda sighting: -(sighting.factor or 0))
     factors = [one.factor] if one.factor is not None else []
     factors += [sighting.factor for sighting in sudden[:1] if sighting.factor is not None]
     if factors:
         evidence = [f"{number(round(sighting.factor or 0, 1))} times: {_worded(sighting)}" for sighting in sudden[:top]]
-        phrase = "times the usual rate"
+        phrase = "Times the usual rate"
         yield from _measured("logs.spike", one.source, max(factors), phrase, book=book, evidence=evidence)
 
 
 def _worded(sighting: Sighting) -> str:
     kind = sighting.kind
     words = f"{'new, ' if sighting.new else ''}{kind.count}x {kind.level}: {kind.text}"
+    if sighting.usual is not None:
+        words += f" (known since {sighting.first[:10]}, usually {number(round(sighting.usual * 24, 1))} a day)"
     return f"{words} (such as: {kind.example})" if kind.example else words
 
 
 def judge_release(kinds: Sequence[Mapping[str, Any]], release: str, *, book: LevelBook, top: int) -> Iterator[Answer]:
     """What is new since a release."""
     evidence = [f"{entry.get('level')} in {entry.get('source')}: {entry.get('text')}" for entry in kinds[:top]]
-    phrase = "kinds of errors met first since the release"
+    phrase = "Kinds of errors met first since the release"
     yield from _measured("logs.release", release, len(kinds), phrase, book=book, evidence=evidence)
 
 
@@ -141,7 +143,8 @@ def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequenc
     }
     for check, (known, sentence) in words.items():
         if check in checks and check not in told:
-            early = f"too early to tell: only a log's review number {RUNS_TO_KNOW + 1 if 'spike' in check else 2} can"
+            runs = RUNS_TO_KNOW + 1 if "spike" in check else 2
+            early = f"too early to tell: it is known from the review number {runs} of a log on"
             yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
 
 

@@ -150,9 +150,9 @@ def test_a_run_whose_record_was_lost_reads_its_lines_again(review: Review, log: 
     add(log, "[error] x\n", 24)
     lost = review(state_acknowledged=kept)
     again = review(state_acknowledged=kept)
-    assert one(lost, "logs.errors")["summary"].startswith("24 events")
-    assert one(again, "logs.errors")["summary"].startswith("24 events")
-    assert one(review(state_acknowledged=again["state_generation"]), "logs.errors")["summary"].startswith("0 events")
+    assert "; 24 events of" in one(lost, "logs.errors")["summary"]
+    assert "; 24 events of" in one(again, "logs.errors")["summary"]
+    assert "0 events of" in one(review(state_acknowledged=again["state_generation"]), "logs.errors")["summary"]
 
 
 def test_check_mode_finds_the_same_and_remembers_nothing(review: Review, log: Path) -> None:
@@ -170,7 +170,7 @@ def test_what_is_lost_is_told_and_the_rest_is_read(review: Review, log: Path) ->
     log.write_text("[error] after\n")
     result = review()
     assert one(result, "logs.lost")["status"] == "warning"
-    assert one(result, "logs.errors")["summary"].startswith("1 event ")
+    assert "; 1 event of" in one(result, "logs.errors")["summary"]
 
 
 def test_a_log_that_appears_under_a_known_glob_is_read_from_its_start(review: Review, log: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_log_that_appears_under_a_known_glob_is_read_from_its_start(review: Re
     (log.parent / "other.log").write_text("[error] x\n" * 24)
     findings = review(files=[glob], first="end")["findings"]
     other = [one_ for one_ in findings if one_["check"] == "logs.errors" and one_["item"].endswith("other.log")]
-    assert other[0]["summary"].startswith("24 events")
+    assert "24 events of" in other[0]["summary"]
 
 
 def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review, log: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review
     told = {
         finding["item"][-12:]: finding["summary"] for finding in result["findings"] if finding["check"] == "logs.errors"
     }
-    assert all(summary.startswith("1 event ") for summary in told.values())
+    assert all("1 event of" in summary for summary in told.values())
     assert set(told) == {"20260302.log", "20260303.log"}
     assert one(result, "logs.lost")["status"] == "ok"
 
@@ -296,6 +296,6 @@ def test_a_state_that_finds_no_room_is_told_and_no_line_is_lost(review: Review, 
     with room_for(16):
         full = review()
     assert "cannot be written" in full["state_error"]
-    assert one(full, "logs.errors")["summary"].startswith("24 events")
-    assert one(review(), "logs.errors")["summary"].startswith("24 events")
-    assert one(review(), "logs.errors")["summary"].startswith("0 events")
+    assert "; 24 events of" in one(full, "logs.errors")["summary"]
+    assert "24 events of" in one(review(), "logs.errors")["summary"]
+    assert "0 events of" in one(review(), "logs.errors")["summary"]

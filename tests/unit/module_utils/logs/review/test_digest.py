@@ -29,7 +29,7 @@ NGINX = b"2026/03/02 10:00:00 [error] 31#31: *7 connect() failed (111: Connectio
 
 def review(text: str | bytes, *, form: str | None = None, wanted: Wanted | None = None) -> Digest:
     data = text if isinstance(text, bytes) else text.encode()
-    return digest_of(iter([data] if data else []), FORMATS[form] if form else None, wanted or Wanted())
+    return digest_of(iter([data] if data else []), FORMATS[form] if form else None, wanted or Wanted())[0]
 
 
 def kinds(digest: Digest) -> dict[str, int]:
@@ -166,7 +166,7 @@ def test_a_stack_trace_is_one_event_with_its_head(text: str, wanted: str) -> Non
 
 def test_traces_keep_together_across_blocks() -> None:
     lines = (PYTHON * 5).encode().splitlines(keepends=True)
-    digest = digest_of(iter(lines), None, Wanted())
+    digest, _form = digest_of(iter(lines), None, Wanted())
     assert [kind.count for kind in digest.kinds.values()] == [5]
 
 
@@ -239,8 +239,8 @@ def test_mysql_s_error_log_is_read_by_its_level() -> None:
         "2026-11-25T10:00:00.000000Z 7 [Note] [MY-1] [Server] Aborted connection: error reading packets\n"
         "2026-11-25 10:00:00 0 [Warning] Aborted connection 7\n"
     )
-    assert review(text, form="mysql").levels == {"error": 1}
-    assert review(text, form="mysql", wanted=Wanted(least="warning")).levels == {"error": 1, "warning": 1}
+    assert review(text, form="mysql").levels == {"fatal": 1}
+    assert review(text, form="mysql", wanted=Wanted(least="warning")).levels == {"fatal": 1, "warning": 1}
 
 
 def test_what_is_included_counts_and_what_is_ignored_is_counted_apart() -> None:
