@@ -103,7 +103,7 @@ def test_new_kinds_are_told_once_and_stand_first(review: Review, log: Path) -> N
     add(log, "[error] never seen 3\n")
     result = review()
     new = one(result, "logs.new")
-    assert (new["status"], new["value"], new["evidence"]) == ("warning", 1, ["new, 1x error: [error] never seen <n>"])
+    assert (new["status"], new["value"], new["evidence"]) == ("warning", 1, ["1x error: [error] never seen <n>"])
     assert one(result, "logs.errors")["evidence"][0].startswith("new, 1x error: [error] never seen")
     assert one(result, "logs.errors")["value"] == pytest.approx(51 / 24, abs=0.001)
     add(log, "[error] never seen 4\n")
