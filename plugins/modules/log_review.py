@@ -46,9 +46,9 @@ options:
     description:
       - Logs to read. Each entry is an absolute path, a glob, or a mapping with C(path), C(format) and C(exclude)
         (a list of globs). C(**) in a glob stands for folders at any depth.
-      - Formats are C(auto) (the default; seen from the first line), C(text), C(json), C(postgresql_csv),
-        C(postgresql_json) and C(mysql). What PostgreSQL says of temporary files, skipped vacuums, crashes and long
-        lock waits counts as a warning, although its level is none.
+      - Formats are C(auto) (the default; seen from the first lines), C(text), C(json), C(postgresql),
+        C(postgresql_csv), C(postgresql_json) and C(mysql). What PostgreSQL says of temporary files, skipped vacuums
+        and long lock waits counts as a warning, although its level is none.
       - What rotation named, and what is packed, is read with its live log and needs no entry. Only plain files are
         read, no links. A link on the way is followed where nobody but root, or the user of the run, can change it.
       - Without this option and the others that name a log, the error logs of nginx, Apache, PostgreSQL and MySQL

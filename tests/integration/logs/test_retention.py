@@ -128,10 +128,10 @@ def test_whoever_is_not_root_removes_nothing(fleet, controller):
     assert "run it as root" in results["trixie"]["findings"][0]["summary"]
 
 
-def test_two_runs_at_once_remove_each_file_once(fleet, controller):
+def test_two_runs_at_once_remove_each_file_once(fleet, controller, make_controller):
     """Whichever comes first: the other is told to wait, or finds nothing left."""
     with ThreadPoolExecutor() as pool:
-        one, other = pool.map(lambda _number: retain(controller), range(2))
+        one, other = pool.map(retain, (controller, make_controller(fleet)))
     for name in fleet:
         gone = [*names(one[name]["applied"]), *names(other[name]["applied"])]
         assert sorted(gone) == [f"app.log.{number}" for number in range(4, 9)]

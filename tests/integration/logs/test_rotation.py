@@ -222,11 +222,11 @@ def test_whoever_is_not_root_changes_nothing_and_says_so(fleet, controller):
     assert each(audit, lambda result: "critical" in result["summary"]) == both(False)
 
 
-def test_two_runs_at_once_write_a_rule_once(fleet, controller):
+def test_two_runs_at_once_write_a_rule_once(fleet, controller, make_controller):
     """Whichever comes first: the other is told to wait, or has nothing left to do."""
     given = {"rules": [SHOP], "rotate": ["shop"]}
     with ThreadPoolExecutor() as pool:
-        one, other = pool.map(lambda _number: rotate(controller, **given), range(2))
+        one, other = pool.map(lambda own: rotate(own, **given), (controller, make_controller(fleet)))
     for name in fleet:
         steps = [entry["action"] for run in (one, other) for entry in run[name]["applied"]]
         assert steps == ["write", "rotate"]
@@ -287,3 +287,31 @@ def test_the_audit_finds_what_is_wrong(fleet, controller):
         assert gone["evidence"][0].startswith("/srv/shop/gone.log: 28.6 MiB")
         assert "the journal may take" in summary(result, "journal_limits")
     assert "\\u001b" not in json.dumps(results)
+
+
+def test_cron_does_the_work_where_there_is_no_systemd(start_hosts, make_controller):
+    """As on Red Hat before version 9 and on Alpine: cron.daily has the script, and is nothing without a cron."""
+    fleet = start_hosts({"plain": "debian12"}, systemd=False)
+    host, controller = fleet["plain"], make_controller(fleet)
+
+    def schedule():
+        results = controller.module("log_rotation_check", {"checks": ["rotation_schedule", "rotation_age"]})
+        return found(results, "rotation_schedule")["plain"][0][0], summary(results["plain"], "rotation_schedule")
+
+    status, said = schedule()
+    assert (status, "/etc/cron.daily/logrotate is there, but no cron runs" in said) == ("critical", True)
+    host.execute(["sh", "-c", "cron >/dev/null 2>&1"])
+    status, said = schedule()
+    assert (status, "/etc/cron.daily/logrotate" in said) == ("ok", True)
+    # What cron will run does rotate.
+    host.write("/etc/logrotate.d/test", "/srv/a.log {\n size 1\n}\n")
+    host.write("/srv/a.log", "line\n")
+    host.execute(["run-parts", "/etc/cron.daily"])
+    assert host.execute(["cat", "/srv/a.log.1"]).stdout == "line\n"
+    results = controller.module("log_rotation_check", {"checks": ["rotation_age"]})
+    assert found(results, "rotation_age") == {"plain": [("ok", "/var/lib/logrotate/status")]}
+    host.execute(["rm", "/etc/cron.daily/logrotate"])
+    status, said = schedule()
+    assert (status, "no table of cron names logrotate" in said) == ("critical", True)
+    host.write("/etc/crontab", "5 3 * * * root /usr/sbin/logrotate /etc/logrotate.conf\n")
+    assert schedule()[0] == "ok"
