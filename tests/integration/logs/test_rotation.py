@@ -189,7 +189,9 @@ def test_a_disk_without_room_for_a_rule_leaves_the_old_one_in_force(fleet, contr
     try:
         long = {**SHOP, "paths": [f"/srv/shop/logs/{number}-{'x' * 200}.log" for number in range(40)]}
         results = rotate(controller, rules=[long], rotate=["shop"])
-        left = sh(fleet, "grep -c 'rotate 5' /etc/logrotate.d/shop; ls -A /etc /etc/logrotate.d | grep -c fleetcare; true")
+        left = sh(
+            fleet, "grep -c 'rotate 5' /etc/logrotate.d/shop; ls -A /etc /etc/logrotate.d | grep -c fleetcare; true"
+        )
     finally:
         sh(fleet, "umount /etc")
     for result in results.values():
@@ -200,7 +202,10 @@ def test_a_disk_without_room_for_a_rule_leaves_the_old_one_in_force(fleet, contr
 
 def test_a_disk_without_room_for_logrotate_s_status_is_told_although_the_logs_are_rotated(fleet, controller):
     rotate(controller, rules=[SHOP])
-    sh(fleet, "mount -t tmpfs -o size=16k tmpfs /var/lib/logrotate; head -c 1M /dev/zero > /var/lib/logrotate/full || true")
+    sh(
+        fleet,
+        "mount -t tmpfs -o size=16k tmpfs /var/lib/logrotate; head -c 1M /dev/zero > /var/lib/logrotate/full || true",
+    )
     try:
         results = rotate(controller, rotate=["shop"])
     finally:
@@ -306,7 +311,7 @@ def test_cron_does_the_work_where_there_is_no_systemd(start_hosts, make_controll
     # What cron will run does rotate.
     host.write("/etc/logrotate.d/test", "/srv/a.log {\n size 1\n}\n")
     host.write("/srv/a.log", "line\n")
-    host.execute(["run-parts", "/etc/cron.daily"])
+    host.execute(["/etc/cron.daily/logrotate"])
     assert host.execute(["cat", "/srv/a.log.1"]).stdout == "line\n"
     results = controller.module("log_rotation_check", {"checks": ["rotation_age"]})
     assert found(results, "rotation_age") == {"plain": [("ok", "/var/lib/logrotate/status")]}

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
@@ -33,7 +33,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
     UNMEASURED,
     Loss,
-    Trail,
     follow,
     joined,
 )
@@ -192,7 +191,7 @@ class Collector:
                 self._read_file(path, self._reader_of(application))
 
     def _read_file(self, path: str, take: Callable[[str], bool]) -> bool:
-        """Read what is new in a file; whether it could be read. ``take`` says whether a line has a form that is known."""
+        """Read what is new in a file; whether it could be read. ``take`` says whether the form of a line is known."""
         known = self._known(path)
         self._oldest = 0.0 if known else self.begin
         trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)

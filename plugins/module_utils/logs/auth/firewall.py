@@ -23,7 +23,16 @@ _PACKET = re.compile(r"(?P<prefix>.{0,200}?)IN=(?P<inside>\S*) OUT=(?P<outside>\
 #: The whole name: nft's ``flags all`` writes MACSRC=, MACDST= and MACPROTO= in front of these.
 _FIELD = re.compile(r"(?<!\S)(SRC|DST|PROTO|DPT)=(\S+)")
 #: Protocols for which the kernel has no word, by their numbers (IANA, Protocol Numbers).
-_NUMBERED = {"2": "igmp", "4": "ipip", "41": "ipv6", "47": "gre", "89": "ospf", "103": "pim", "112": "vrrp", "132": "sctp"}
+_NUMBERED = {
+    "2": "igmp",
+    "4": "ipip",
+    "41": "ipv6",
+    "47": "gre",
+    "89": "ospf",
+    "103": "pim",
+    "112": "vrrp",
+    "132": "sctp",
+}
 
 
 @dataclass(frozen=True)

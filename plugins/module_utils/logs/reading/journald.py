@@ -35,7 +35,7 @@ _LINE_CURSOR = re.compile(rb'"__CURSOR" ?: ?"([^"]{1,400})"')
 
 
 def any_of(*, units: Sequence[str] = (), identifiers: Sequence[str] = (), kernel: bool = False) -> tuple[str, ...]:
-    """Matches of which any will do (``-u`` and ``-t`` would narrow each other); none, for all entries, without a word."""
+    """Matches of which any will do (``-u`` and ``-t`` would narrow each other); none, for all, without a word."""
     units = [unit if "." in unit else f"{unit}.service" for unit in units]
     terms = [[f"_SYSTEMD_UNIT={unit}"] for unit in units]
     # What systemd itself says of a unit: that it failed, or was killed.
@@ -66,8 +66,8 @@ def require_journal(places: Sequence[str] = PLACES) -> None:
 class JournalTrail:
     """What there is to read of the journal: like a ``Trail``, with entries as JSON, one a line, in ``blocks()``.
 
-    ``start`` are the arguments that say where reading begins; ``until`` is the cursor of the newest entry there was when
-    this was made, empty for an empty journal: what comes while we read is the next run's.
+    ``start`` are the arguments that say where reading begins; ``until`` is the cursor of the newest entry there was
+    when this was made, empty for an empty journal: what comes while we read is the next run's.
     """
 
     matches: Sequence[str] = ()
@@ -118,7 +118,7 @@ class JournalTrail:
         return b"".join(kept)
 
     def mark(self) -> dict[str, Any]:
-        """Where the next run goes on, right at any moment between two blocks; ``time`` is for when the cursor is not."""
+        """Where the next run goes on, right at any moment between two blocks; ``time`` helps where the cursor fails."""
         cursor = (self.until if self._finished else self._reached) or self.after
         return {"cursor": cursor, "time": _microseconds(cursor) / 1e6}
 
@@ -144,8 +144,8 @@ def follow_journal(
 ) -> JournalTrail:
     """What is new in the journal since ``remembered``. Raises MaintenanceError where journalctl does not answer.
 
-    A journal never seen is begun ``first_entries`` of those that are chosen before its end, at its start for None, or at
-    ``first_time`` in Unix seconds.
+    A journal never seen is begun ``first_entries`` of those that are chosen before its end, at its start for None, or
+    at ``first_time`` in Unix seconds.
     """
     trail = JournalTrail(matches, fields, budget=budget)
     newest = _entry("-n", "1")

@@ -211,7 +211,7 @@ def digest_of(
 ) -> tuple[Digest, Format]:
     """All of a stream in one digest, and its format.
 
-    Without a word on it the format is seen from the first lines; where these are of none, it is the one of the last run.
+    Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
     """
     first = next(blocks, None)
     if first is None:

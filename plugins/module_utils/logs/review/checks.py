@@ -22,8 +22,8 @@ CHECKS = (
         id="logs.fatal",
         title="Fatal errors since the last run",
         meaning="Lines at a level from critical to emergency, a panic, a segmentation fault, a process that the kernel "
-        "killed for want of memory, a program of Node.js that ended with an exception, a server process of PostgreSQL or "
-        "MySQL that crashed or was killed. PostgreSQL's own FATAL ends one session and is an error.",
+        "killed for want of memory, a program of Node.js that ended with an exception, a server process of PostgreSQL "
+        "or MySQL that crashed or was killed. PostgreSQL's own FATAL ends one session and is an error.",
         remedy="Look at the lines around each, and whether the service came back (service_check).",
         source="files, journalctl, Docker Engine API",
         levels=Levels(warning=1, critical=10),

@@ -53,8 +53,8 @@ _WORDS = r"err|crit|fatal|panic|alert|emerg|severe|exception|traceback|uncaught|
 _CRASHES = r"segfault|segmentation fault|core dumped|out of memory|oom-kill|kernel bug"
 _TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]|^node\.js v[0-9]"
 
-#: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's. busybox's
-#: syslogd writes facility and severity, as in ``user.err``, in front of the program.
+#: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's.
+#: busybox's syslogd writes facility and severity, as in ``user.err``, in front of the program.
 _SYSLOG = re.compile(
     rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.:+Z-]*) "
     rb"\S{1,64} (?:[a-z0-9]{1,12}\.(?P<severity>[a-z]{1,8}) )?(?P<writer>[\w./@()-]{1,64}(?:\[\d+\])?): "
@@ -216,7 +216,9 @@ def read_mysql(line: bytes) -> Entry:
 
 #: By how much of a log its format is known, and how a line must look for that.
 _BEGINNING, _FIRST_LINES = 8192, 20
-_POSTGRESQL_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.{0,300}? (?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|STATEMENT):  ")
+_POSTGRESQL_LINE = re.compile(
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.{0,300}? (?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|STATEMENT):  "
+)
 _MYSQL_LINE = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(?:Note|System|Warning|ERROR)\] ")
 
 FORMATS: Mapping[str, Format] = {

@@ -27,7 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 class Reading:
     """How the reading of one log went.
 
-    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before it was read;
+    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before that;
     ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
@@ -88,9 +88,11 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
         status = "info" if events else "ok"
         yield CATALOGUE.stated("logs.errors", source, status, words, evidence=evidence)  # type: ignore[arg-type]
     else:
-        said = f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
+        said = (
+            f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
+        )
         note = f"{said}; {note}" if note else said
-        rate = round(events / one.hours, 2)
+        rate = round(events / one.hours, 3)
         yield from _measured("logs.errors", source, rate, "Errors an hour", book=book, evidence=evidence, note=note)
         yield from _new_and_sudden(one, book=book, top=top)
     fatal = one.digest.levels.get("fatal", 0)
@@ -105,7 +107,9 @@ def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answ
     new = [sighting for sighting in one.sightings if sighting.new]
     if new:
         evidence = [_worded(replace(sighting, new=False)) for sighting in new[:top]]
-        yield from _measured("logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence)
+        yield from _measured(
+            "logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence
+        )
     sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
     sudden.sort(key=lambda sighting: -(sighting.factor or 0))
     factors = [one.factor] if one.factor is not None else []

@@ -148,6 +148,7 @@ def uncompressed(view: View) -> Iterator[Answer]:
         evidence=[f"{file.path}: {quantity(file.used, 'B')}" for file in files if file.used],
     )
 
+
 #: A clock that is this far behind the one that wrote a file has been set back.
 _AHEAD = timedelta(hours=1)
 

@@ -82,7 +82,7 @@ def of_cron(files: Iterable[str], programs: Iterable[str]) -> Schedule:
 
 
 def collect_schedule() -> Schedule:
-    """Ask systemd; cron where that is not the service manager, or does not start it. Raises Absent, MaintenanceError."""
+    """Ask systemd; cron where that is no service manager or does not start it. Raises Absent, MaintenanceError."""
     by_systemd, managed = None, os.path.isdir("/run/systemd/system")
     if managed:
         done = command.run(["systemctl", "show", TIMER, SERVICE, f"--property={_PROPERTIES}"], timeout=30)

@@ -83,7 +83,9 @@ class Host:
     def review(self, when: datetime) -> list[dict[str, Any]]:
         """What a morning's report has to say, with the folder of the test taken out of it."""
         paths = {name: str(self.folder / f"{name}.log") for name in (*self.lines, "auth")}
-        logs = [{"path": paths["nginx-access"], "format": FORMAT, "json_fields": {}, "address": "address", "time": "auto"}]
+        logs = [
+            {"path": paths["nginx-access"], "format": FORMAT, "json_fields": {}, "address": "address", "time": "auto"}
+        ]
         errors = [paths[name] for name in self.lines if name != "nginx-access"]
         found = [
             *self.run(review, review_options.ARGUMENTS, "log_review", when, files=errors, first="start"),

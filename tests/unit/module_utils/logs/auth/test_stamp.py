@@ -39,7 +39,12 @@ def test_real_files_of_all_three_forms_say_the_same():
     ("raw", "program", "pid", "message"),
     [
         # busybox's syslogd (Alpine), the same with -S, and its klogd.
-        ("Jun  4 09:24:12 alpine auth.info sshd[1906]: Invalid user x from 192.0.2.9 port 5", "sshd", "1906", "Invalid"),
+        (
+            "Jun  4 09:24:12 alpine auth.info sshd[1906]: Invalid user x from 192.0.2.9 port 5",
+            "sshd",
+            "1906",
+            "Invalid",
+        ),
         ("Jun  4 09:24:12 sshd[1906]: Invalid user x from 192.0.2.9 port 5", "sshd", "1906", "Invalid"),
         ("Jun  4 09:24:12 alpine kern.warn kernel: [  152.014434] IN=eth0 OUT=", "kernel", "", "[  152.014434]"),
         ("Jun  4 09:24:12 alpine daemon.info init: starting pid 1906, tty '/dev/ttyS0'", "init", "", "starting"),

@@ -139,10 +139,9 @@ def test_a_journal_whose_last_read_entry_is_gone_has_lost_lines_and_says_between
     journal.vacuum(5)
     lines, _mark, losses = read(mark)
     assert lines == [6, 7, 8]
-    assert losses == [
-        "the entry that was read last, of 2026-11-25 12:00:03Z, is no longer in the journal, which goes on at "
-        "2026-11-25 12:00:06Z"
-    ]
+    (said,) = losses
+    assert said.startswith("the entry that was read last, of 2026-11-25 12:00:03Z, is no longer in the journal")
+    assert said.endswith(", which goes on at 2026-11-25 12:00:06Z")
 
 
 def test_an_emptied_journal_is_told_and_an_empty_one_is_no_loss(journal: Journal) -> None:
@@ -283,9 +282,7 @@ def test_a_host_without_a_journal_and_one_whose_journal_is_closed(
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journalctl that does what its first argument says."""
     path = tmp_path / "journalctl"
-    path.write_text(
-        '#!/bin/sh\necho "{}"; [ "$1" = fail ] && { echo "no such thing" >&2; exit 1; }; exec sleep 600\n'
-    )
+    path.write_text('#!/bin/sh\necho "{}"; [ "$1" = fail ] && { echo "no such thing" >&2; exit 1; }; exec sleep 600\n')
     path.chmod(0o755)
     monkeypatch.setattr(command, "SEARCH_PATH", f"{tmp_path}:/usr/bin:/bin")
     return path

@@ -110,7 +110,9 @@ def place(root, path, text="#!/bin/sh\n/usr/sbin/logrotate /etc/logrotate.conf\n
     file.chmod(mode)
 
 
-DEBIAN = "#!/bin/sh\nif [ -d /run/systemd/system ]; then\n    exit 0\nfi\nexec /usr/sbin/logrotate /etc/logrotate.conf\n"
+DEBIAN = (
+    "#!/bin/sh\nif [ -d /run/systemd/system ]; then\n    exit 0\nfi\nexec /usr/sbin/logrotate /etc/logrotate.conf\n"
+)
 
 
 @pytest.mark.parametrize(
