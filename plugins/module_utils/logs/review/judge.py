@@ -148,7 +148,7 @@ def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequenc
     for check, (known, sentence) in words.items():
         if check in checks and check not in told:
             runs = RUNS_TO_KNOW + 1 if "spike" in check else 2
-            early = f"too early to tell: it is known from the review number {runs} of a log on"
+            early = f"too early to tell before review number {runs} of a log"
             yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
 
 
