@@ -107,7 +107,8 @@ options:
   first:
     description:
       - Where a log that was never reviewed is begun. V(start), V(end), or a size such as V(1M) before its end. For
-        the journal and for containers every size means 10,000 entries.
+        the journal and for containers every size means 10,000 entries. Begun at its V(end), nothing of what a log
+        held before is read.
       - The first review of a log takes stock, and raises no alarm but for fatal errors.
     type: str
     default: 1M

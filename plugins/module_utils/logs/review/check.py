@@ -103,7 +103,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
         _read_files(current, options.Files(options.SYSLOG_FILES, usual=True))
         if not syslog:
             files = " nor ".join(options.SYSLOG_FILES)
-            current.readings.append(Reading(JOURNAL, f"{no_journal}, neither {files}", "skipped"))
+            current.readings.append(Reading(JOURNAL, f"{no_journal}, and there is neither {files}", "skipped"))
     elif asked.journal is not False:
         _read_journal(current, no_journal)
     _read_containers(current)

@@ -18,8 +18,11 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import ARGUMENTS, size_of
 
@@ -52,11 +55,11 @@ def review(tmp_path: Path, log: Path) -> Review:
     """Review the log of the test with some options, a day later than the last time."""
     clock = Hours()
 
-    def run(*, check_mode: bool = False, state: Path | None = None, **options: Any) -> dict[str, Any]:
+    def run(*, check_mode: bool = False, state: Path | None = None, **given: Any) -> dict[str, Any]:
         clock.moment += timedelta(days=1)
         spec = {**COMMON_ARGUMENTS, "checks": {"default": []}, **ARGUMENTS}
         params = {name: option.get("default") for name, option in spec.items()}
-        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **options})
+        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **given})
         return perform(
             check,
             params=params,
@@ -108,6 +111,20 @@ def test_new_kinds_are_told_once_and_stand_first(review: Review, log: Path) -> N
     assert one(result, "logs.errors")["value"] == pytest.approx(51 / 24, abs=0.001)
     add(log, "[error] never seen 4\n")
     assert one(review(), "logs.new")["status"] == "ok"
+
+
+def test_the_format_of_a_log_is_remembered(review: Review, log: Path) -> None:
+    """By its new lines alone it would be another one, and what is known would be of a new kind."""
+    add(
+        log,
+        "2026-11-25 15:18:03 0 [Note] Starting MariaDB 10.11.18\n2026-11-25 15:18:04 6 [ERROR] Cannot open table 17\n",
+    )
+    review()
+    add(log, "2026-11-26 15:18:04 6 [ERROR] Cannot open table 18\n")
+    result = review()
+    assert one(result, "logs.new")["status"] == "ok"
+    (known,) = one(result, "logs.errors")["evidence"]
+    assert known.startswith("1x error: [ERROR] Cannot open table <n> (known since ")
 
 
 def test_a_rate_far_above_the_usual_is_a_spike(review: Review, log: Path) -> None:
@@ -216,6 +233,27 @@ def test_what_cannot_be_read_is_no_ok(review: Review, log: Path) -> None:
     engine = one(review(files=[], containers=["web"], docker_socket="/nowhere"), "logs.readable")
     assert engine["status"] == "unknown"
     assert "does not answer at /nowhere" in engine["summary"]
+
+
+def test_a_journal_that_may_not_be_read_is_no_journal_without_errors(
+    review: Review, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing named: the usual files and the journal, or in its place the files of a syslog daemon."""
+
+    def closed() -> None:
+        raise Absent("the journal cannot be read")
+
+    monkeypatch.setattr(journald, "require_journal", closed)
+    monkeypatch.setattr(options, "USUAL_FILES", ())
+    monkeypatch.setattr(options, "SYSLOG_FILES", (str(log.parent / "syslog"), str(log.parent / "messages")))
+    (reading,) = review(files=[])["findings"]
+    assert (reading["check"], reading["item"], reading["status"]) == ("logs.readable", "journal", "skipped")
+    assert reading["summary"].startswith("the journal cannot be read, and there is neither ")
+    (log.parent / "messages").write_text("Jun  4 09:24:12 alpine user.err shop: cannot book\n")
+    result = review(files=[], first="start")
+    assert one(result, "logs.readable")["status"] == "ok"
+    assert one(result, "logs.errors")["item"].endswith("/messages")
+    assert one(result, "logs.errors")["evidence"] == ["new, 1x error: cannot book"]
 
 
 def test_secrets_and_terminal_sequences_stay_out_of_the_result(review: Review, log: Path) -> None:

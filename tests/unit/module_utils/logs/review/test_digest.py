@@ -20,7 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Digest,
     Wanted,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS, recognise
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
@@ -231,6 +231,29 @@ def test_postgresql_s_formats_are_read_by_their_fields() -> None:
     assert not any("bob" in kind for kind in digest.kinds)
     entry = {"error_severity": "ERROR", "state_code": "40P01", "message": "deadlock detected"}
     assert kinds(review(json.dumps(entry) + "\n")) == {"ERROR: deadlock detected": 1}
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        (b"2026-11-25 15:17:28.979 UTC [29] LOG:  starting PostgreSQL 17.12\n", "postgresql"),
+        (b"2026-11-25 15:17:29.2 CET [44] campus@campus FATAL:  password authentication failed\n", "postgresql"),
+        (b"\tgoes on from before\n2026-11-25 15:17:29 UTC [4]: app=psql DETAIL:  Key exists.\n", "postgresql"),
+        (b"2026-11-25T02:00:01.102312Z 0 [System] [MY-010116] [Server] starting as process 3112\n", "mysql"),
+        (b"2026-11-25 15:18:03 0 [Note] InnoDB: Starting shutdown...\n", "mysql"),
+        (b"251125 10:00:00 [Note] InnoDB: started\n2026-11-25  9:18:03 0 [Note] mysqld: ready\n", "mysql"),
+        # Of others there are many that look much the same.
+        (b"2026-11-25 15:18:03 77 [main] ERROR shop: cannot start\n", "text"),
+        (b"2026-11-25 15:18:03 77 [Note] nothing of a server that is known\n", "text"),
+        (b"2026-11-25 15:18:03 INFO  LOG: one blank\n", "text"),
+        (b"2026/11/25 15:17:21 [error] 1511#1511: *1 connect() failed\n", "text"),
+        (b'{"level":30,"msg":"2026-11-25 15:17:28 LOG:  no"}\n', "json"),
+        (b"\0\0\0", "text"),
+        (b"", "text"),
+    ],
+)
+def test_a_log_is_known_by_its_first_lines(lines: bytes, name: str) -> None:
+    assert recognise(lines).name == name
 
 
 def test_mysql_s_error_log_is_read_by_its_level() -> None:
