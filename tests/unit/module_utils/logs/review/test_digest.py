@@ -85,6 +85,7 @@ def test_a_line_has_the_level_that_it_gives_itself(line: bytes, level: str | Non
         (b"session 9f86d081884c7d659a2feaa0c55ad015 lost", "session <hex> lost"),
         (b"can't open it, isn't there", "can't open it, isn't there"),
         (b"token=abcdefghijklmnop", "token=***"),
+        (b"last known up at 2026-11-25 15:17:28 UTC from ::1", "last known up at <n>-<n>-<n> <n> UTC from <address>"),
     ],
 )  # fmt: skip
 def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
