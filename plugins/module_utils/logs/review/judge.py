@@ -124,7 +124,9 @@ def _worded(sighting: Sighting) -> str:
     kind = sighting.kind
     words = f"{'new, ' if sighting.new else ''}{kind.count}x {kind.level}: {kind.text}"
     if sighting.usual is not None:
-        words += f" (known since {sighting.first[:10]}, usually {number(round(sighting.usual * 24, 1))} a day)"
+        first, last = sighting.first[:10], sighting.last[:10]
+        met = f"known since {first}" + (f", last met {last}" if last != first else "")
+        words += f" ({met}, usually {number(round(sighting.usual * 24, 1))} a day)"
     return f"{words} (such as: {kind.example})" if kind.example else words
 
 

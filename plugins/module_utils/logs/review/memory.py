@@ -28,7 +28,7 @@ _LEAST_COUNT = 10
 
 @dataclass(frozen=True)
 class Sighting:
-    """A kind of error of this run, and when the first run met it.
+    """A kind of error of this run, and when the first and the last run before met it.
 
     ``usual`` is how often an hour it comes in earlier runs, ``factor`` times that rate; None before that is known.
     """
@@ -38,6 +38,7 @@ class Sighting:
     factor: float | None
     first: str
     usual: float | None = None
+    last: str = ""
 
     @property
     def order(self) -> tuple[bool, int, int]:
@@ -83,7 +84,8 @@ def account(before: Mapping[str, Any], source: str, digest: Digest, *, now: date
             factor = kind.count / hours / max(_LEAST_RATE, float(entry.get("usual", 0)))
         first = str(entry.get("first", "")) if entry else iso(now)
         usual = float(entry.get("usual", 0)) if entry and hours else None
-        sightings.append(Sighting(kind, entry is None, factor, first, usual))
+        last = str(entry.get("last", "")) if entry else ""
+        sightings.append(Sighting(kind, entry is None, factor, first, usual, last))
     total = None
     if settled and hours and digest.events >= _LEAST_COUNT:
         total = digest.events / hours / max(_LEAST_RATE, float(known.get("usual", 0)))

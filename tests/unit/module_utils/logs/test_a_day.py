@@ -187,9 +187,12 @@ def test_a_quiet_day_says_that_all_is_well_and_what_was_looked_at(host: Host, mo
 
 
 def test_what_comes_again_is_known_and_said_with_its_usual_rate(host: Host, morning: list[dict[str, Any]]) -> None:
-    host.append("postgresql", "".join(line for line in host.lines["postgresql"] if "ERROR:  deadlock" in line) * 50)
-    again = host.review(MORNING + timedelta(days=1))
-    assert "new" not in {one["check"].removeprefix("logs.") for one in again if one["item"] == "postgresql.log"}
-    assert evidence(again, "errors", "postgresql.log") == [
-        "50x error: ERROR: deadlock detected (known since 2026-11-25, usually 1 a day)"
-    ]
+    deadlock = "".join(line for line in host.lines["postgresql"] if "ERROR:  deadlock" in line)
+    for day, times, said in (
+        (1, 50, "50x error: ERROR: deadlock detected (known since 2026-11-25, usually 1 a day)"),
+        (2, 2, "2x error: ERROR: deadlock detected (known since 2026-11-25, last met 2026-11-26, usually 15.7 a day)"),
+    ):
+        host.append("postgresql", deadlock * times)
+        again = host.review(MORNING + timedelta(days=day))
+        assert "logs.new" not in {one["check"] for one in again if one["item"] == "postgresql.log"}
+        assert evidence(again, "errors", "postgresql.log") == [said]
