@@ -189,8 +189,8 @@ def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
     known = FORMATS.get(str(current.before.get("formats", {}).get(source, "")))
-    digest, form = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
-    current.forms[source] = form.name
+    digest = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
+    current.forms[source] = digest.form
     mark = trail.mark()
     current.marks[source] = mark
     current.digests[source] = digest
@@ -206,23 +206,21 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     )
 
 
-def digest_of(
-    blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None
-) -> tuple[Digest, Format]:
-    """All of a stream in one digest, and its format.
+def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None) -> Digest:
+    """All of a stream in one digest.
 
     Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
     """
     first = next(blocks, None)
     if first is None:
-        return Digest(), form or known or FORMATS["text"]
+        return Digest(form=(form or known or FORMATS["text"]).name)
     if form is None:
         form = recognise(first)
         form = known if known and form.name == "text" else form
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
     scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
-    return scanner.finish(), form
+    return scanner.finish()
 
 
 def _in_raw(pattern: re.Pattern[bytes], form: Format) -> re.Pattern[bytes]:
