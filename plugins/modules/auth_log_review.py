@@ -43,7 +43,8 @@ options:
   files:
     description:
       - Files of syslog, or globs, to be read in place of the journal. Lines of other programs are passed over.
-      - By default C(/var/log/auth.log) or C(/var/log/secure), and C(/var/log/kern.log) or C(/var/log/messages).
+      - By default C(/var/log/auth.log) or C(/var/log/secure), and C(/var/log/kern.log) or C(/var/log/messages). Where
+        neither of the first two is there, logins are looked for in C(/var/log/messages), as Alpine and SUSE log them.
       - Times may be traditional (C(Nov 25 09:51:24), in the host's own zone), ISO 8601 or RFC 5424.
     type: list
     elements: str
@@ -98,8 +99,9 @@ options:
   blocked_pattern:
     description:
       - A regular expression for the prefixes (C(--log-prefix)) of rules that throw away what they log.
+      - What ufw only audits is not counted by default, for what it blocks stands in a line of its own.
     type: str
-    default: (?i)block|drop|reject|den[iy]|refus|invalid|discard|blacklist
+    default: '(?i)^(?!.*\baudit\b).*(block|drop|reject|den[iy]|refus|invalid|discard|blacklist)'
   first_hours:
     description: How many hours of the past the first run looks at.
     type: float

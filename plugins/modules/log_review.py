@@ -46,9 +46,9 @@ options:
     description:
       - Logs to read. Each entry is an absolute path, a glob, or a mapping with C(path), C(format) and C(exclude)
         (a list of globs). C(**) in a glob stands for folders at any depth.
-      - Formats are C(auto) (the default; seen from the first line), C(text), C(json), C(postgresql_csv),
-        C(postgresql_json) and C(mysql). What PostgreSQL says of temporary files, skipped vacuums, crashes and long
-        lock waits counts as a warning, although its level is none.
+      - Formats are C(auto) (the default; seen from the first lines), C(text), C(json), C(postgresql),
+        C(postgresql_csv), C(postgresql_json) and C(mysql). What PostgreSQL says of temporary files, skipped vacuums
+        and long lock waits counts as a warning, although its level is none.
       - What rotation named, and what is packed, is read with its live log and needs no entry. Only plain files are
         read, no links. A link on the way is followed where nobody but root, or the user of the run, can change it.
       - Without this option and the others that name a log, the error logs of nginx, Apache, PostgreSQL and MySQL
@@ -107,7 +107,8 @@ options:
   first:
     description:
       - Where a log that was never reviewed is begun. V(start), V(end), or a size such as V(1M) before its end. For
-        the journal and for containers every size means 10,000 entries.
+        the journal and for containers every size means 10,000 entries. Begun at its V(end), nothing of what a log
+        held before is read.
       - The first review of a log takes stock, and raises no alarm but for fatal errors.
     type: str
     default: 1M

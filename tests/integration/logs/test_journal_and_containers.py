@@ -62,7 +62,7 @@ def test_the_journal_is_read_from_where_it_was_left(debian_controller: Controlle
         assert "0 errors" not in shown
         assert one(result, "logs.new")["value"] >= 2
     for result in debian_controller.module("log_review", options).values():
-        assert one(result, "logs.errors")["summary"].startswith("0 events")
+        assert "; 0 events of" in one(result, "logs.errors")["summary"]
         assert one(result, "logs.lost")["status"] == "ok"
 
 
@@ -111,10 +111,10 @@ def write(name: str, folder: Path, text: str) -> None:
     _docker("start", "--attach", name)
 
 
-def read(name: str, mark: Any) -> tuple[list[str], Any, list[Loss]]:
+def read(name: str, mark: Any, *, first_lines: int | None = None) -> tuple[list[str], Any, list[Loss]]:
     engine = Engine()
     container = engine.containers([name])[0][0]
-    trail = follow_container(engine, container, mark)
+    trail = follow_container(engine, container, mark, first_lines=first_lines)
     return b"".join(trail.blocks()).decode().splitlines(), trail.mark(), trail.losses
 
 
@@ -128,6 +128,24 @@ def test_a_container_s_lines_are_read_once_each(writer: str, tmp_path: Path) -> 
     again, mark, losses = read(writer, mark)
     assert (again, losses) == ([f"line {number}" for number in range(100)], [])
     assert read(writer, mark) == ([], mark, [])
+
+
+def test_a_container_s_log_that_is_begun_at_its_end_begins_exactly_there(writer: str, tmp_path: Path) -> None:
+    """Nothing of its history is read, not even the lines that share the time of the last one; all that comes is."""
+    assert read(writer, None, first_lines=0)[0] == []
+    write(writer, tmp_path, "".join(f"history {number}\n" for number in range(400)))
+    lines, mark, losses = read(writer, None, first_lines=0)
+    assert (lines, losses) == ([], [])
+    assert read(writer, mark) == ([], mark, [])
+    write(writer, tmp_path, "one\ntwo\n")
+    lines, mark, losses = read(writer, mark)
+    assert (lines, losses) == (["one", "two"], [])
+
+
+def test_a_container_that_had_said_nothing_yet_is_read_from_its_first_line(writer: str, tmp_path: Path) -> None:
+    _lines, mark, _losses = read(writer, None, first_lines=0)
+    write(writer, tmp_path, "one\n")
+    assert read(writer, mark)[0] == ["one"]
 
 
 def test_a_container_s_log_that_was_cut_is_told(writer: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -125,6 +126,18 @@ def test_whoever_is_not_root_removes_nothing(fleet, controller):
     results = retain(controller, state_dir="/tmp/state-of-maint", variables={"ansible_become": False})
     assert each(results, lambda result: (result["status"], result["plan"])) == both(("skipped", []))
     assert "run it as root" in results["trixie"]["findings"][0]["summary"]
+
+
+def test_two_runs_at_once_remove_each_file_once(fleet, controller, make_controller):
+    """Whichever comes first: the other is told to wait, or finds nothing left."""
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(retain, (controller, make_controller(fleet)))
+    for name in fleet:
+        gone = [*names(one[name]["applied"]), *names(other[name]["applied"])]
+        assert sorted(gone) == [f"app.log.{number}" for number in range(4, 9)]
+        assert one[name]["failures"] == other[name]["failures"] == []
+    left = "app.log\napp.log-20240101.gz\napp.log.1\napp.log.2\napp.log.3\nlinked\nother.log\n"
+    assert sh(fleet, "ls /srv/shop/logs") == both(left)
 
 
 def test_two_at_once(fleet, controller):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -173,6 +174,49 @@ def test_a_disk_that_is_full_leaves_the_old_rule(fleet, controller):
     )
 
 
+#: /etc as it is, on a file system of its own that has no room left.
+FULL_ETC = """
+rm -rf /run/etc; cp -a /etc /run/etc
+mount -t tmpfs -o mode=0755,size=$(($(du -sk /run/etc | cut -f1) + 512))k tmpfs /etc
+cp -a /run/etc/. /etc; rm -rf /run/etc
+head -c 100M /dev/zero > /etc/full 2>/dev/null || true
+"""
+
+
+def test_a_disk_without_room_for_a_rule_leaves_the_old_one_in_force(fleet, controller):
+    rotate(controller, rules=[SHOP])
+    sh(fleet, FULL_ETC)
+    try:
+        long = {**SHOP, "paths": [f"/srv/shop/logs/{number}-{'x' * 200}.log" for number in range(40)]}
+        results = rotate(controller, rules=[long], rotate=["shop"])
+        left = sh(
+            fleet, "grep -c 'rotate 5' /etc/logrotate.d/shop; ls -A /etc /etc/logrotate.d | grep -c fleetcare; true"
+        )
+    finally:
+        sh(fleet, "umount /etc")
+    for result in results.values():
+        assert result["failures"][0]["error"] == "/etc/logrotate.d/shop cannot be written: No space left on device."
+        assert (result["applied"], result["changed"]) == ([], False)
+    assert left == both("1\n0\n")
+
+
+def test_a_disk_without_room_for_logrotate_s_status_is_told_although_the_logs_are_rotated(fleet, controller):
+    rotate(controller, rules=[SHOP])
+    sh(
+        fleet,
+        "mount -t tmpfs -o size=16k tmpfs /var/lib/logrotate; head -c 1M /dev/zero > /var/lib/logrotate/full || true",
+    )
+    try:
+        results = rotate(controller, rotate=["shop"])
+    finally:
+        sh(fleet, "umount /var/lib/logrotate")
+    for result in results.values():
+        (failure,) = result["failures"]
+        assert failure["done"]
+        assert failure["error"].startswith("The logs were rotated, but logrotate ended with 1:")
+    assert sh(fleet, "stat -c %s /srv/shop/logs/app.log.1") == both("3000000\n")
+
+
 def test_whoever_is_not_root_changes_nothing_and_says_so(fleet, controller):
     results = controller.module(
         "log_rotate", {"rules": [{**SHOP}], "state_dir": "/tmp/state-of-maint"}, variables={"ansible_become": False}
@@ -181,6 +225,20 @@ def test_whoever_is_not_root_changes_nothing_and_says_so(fleet, controller):
     audit = controller.module("log_rotation_check", {}, variables={"ansible_become": False})
     assert found(audit, "rotation_errors") == found(audit, "rotation_reopen") == both([("skipped", "logrotate")])
     assert each(audit, lambda result: "critical" in result["summary"]) == both(False)
+
+
+def test_two_runs_at_once_write_a_rule_once(fleet, controller, make_controller):
+    """Whichever comes first: the other is told to wait, or has nothing left to do."""
+    given = {"rules": [SHOP], "rotate": ["shop"]}
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.map(lambda own: rotate(own, **given), (controller, make_controller(fleet)))
+    for name in fleet:
+        steps = [entry["action"] for run in (one, other) for entry in run[name]["applied"]]
+        assert steps == ["write", "rotate"]
+        assert one[name]["failures"] == other[name]["failures"] == []
+    assert sh(fleet, "ls /srv/shop/logs") == both("app.log\napp.log.1\nquiet.log\n")
+    again = rotate(controller, **given)
+    assert each(again, lambda result: result["plan"]) == both([])
 
 
 def test_two_at_once_and_a_run_that_was_killed(fleet, controller):
@@ -234,3 +292,31 @@ def test_the_audit_finds_what_is_wrong(fleet, controller):
         assert gone["evidence"][0].startswith("/srv/shop/gone.log: 28.6 MiB")
         assert "the journal may take" in summary(result, "journal_limits")
     assert "\\u001b" not in json.dumps(results)
+
+
+def test_cron_does_the_work_where_there_is_no_systemd(start_hosts, make_controller):
+    """As on Red Hat before version 9 and on Alpine: cron.daily has the script, and is nothing without a cron."""
+    fleet = start_hosts({"plain": "debian12"}, systemd=False)
+    host, controller = fleet["plain"], make_controller(fleet)
+
+    def schedule():
+        results = controller.module("log_rotation_check", {"checks": ["rotation_schedule", "rotation_age"]})
+        return found(results, "rotation_schedule")["plain"][0][0], summary(results["plain"], "rotation_schedule")
+
+    status, said = schedule()
+    assert (status, "/etc/cron.daily/logrotate is there, but no cron runs" in said) == ("critical", True)
+    host.execute(["sh", "-c", "cron >/dev/null 2>&1"])
+    status, said = schedule()
+    assert (status, "/etc/cron.daily/logrotate" in said) == ("ok", True)
+    # What cron will run does rotate.
+    host.write("/etc/logrotate.d/test", "/srv/a.log {\n size 1\n}\n")
+    host.write("/srv/a.log", "line\n")
+    host.execute(["/etc/cron.daily/logrotate"])
+    assert host.execute(["cat", "/srv/a.log.1"]).stdout == "line\n"
+    results = controller.module("log_rotation_check", {"checks": ["rotation_age"]})
+    assert found(results, "rotation_age") == {"plain": [("ok", "/var/lib/logrotate/status")]}
+    host.execute(["rm", "/etc/cron.daily/logrotate"])
+    status, said = schedule()
+    assert (status, "no table of cron names logrotate" in said) == ("critical", True)
+    host.write("/etc/crontab", "5 3 * * * root /usr/sbin/logrotate /etc/logrotate.conf\n")
+    assert schedule()[0] == "ok"

@@ -6,29 +6,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import firewall
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.applications import Application
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import Journal
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import (
+    FIELDS,
+    MATCHES,
+    read_entry,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.options import Wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
+    UNMEASURED,
+    Loss,
+    follow,
+    joined,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.journald import (
+    follow_journal,
+    require_journal,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
 
-#: The usual files of logins and of the kernel, of which the first that is there is read.
-LOGIN_FILES = ("/var/log/auth.log", "/var/log/secure")
+#: The usual files of logins and of the kernel, of which the first that is there is read: Debian's, Red Hat's, and the
+#: one file of busybox's syslogd (Alpine) and of SUSE.
+LOGIN_FILES = ("/var/log/auth.log", "/var/log/secure", "/var/log/messages")
 KERNEL_FILES = ("/var/log/kern.log", "/var/log/messages")
+#: Where logins may stand among everything else, or may not.
+SHARED_FILES = ("/var/log/messages",)
 JOURNAL = "logins in the journal"
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
@@ -47,7 +66,9 @@ class Collector:
     now: float
     findings: list[Finding] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
-    journal_mark: dict[str, Any] = field(default_factory=dict)
+    journal_mark: Mapping[str, Any] = field(default_factory=dict)
+    #: The file of everything that is known to have logins.
+    login_file: str = ""
     #: Why logins, or the kernel's messages, could not be read at all.
     no_logins: Absent | None = None
     no_kernel: Absent | None = None
@@ -72,56 +93,92 @@ class Collector:
 
     def kept(self) -> dict[str, Any]:
         """How far everything was read, for the next run."""
-        return {"files": self.marks, "journal": self.journal_mark}
+        return {"files": self.marks, "journal": self.journal_mark, "login_file": self.login_file}
 
     def read_journal(self) -> bool:
         """The journal; False where there is none, or none that may be read, and files may be read in its place."""
         known = self.remembered.get("journal")
         remembered = known if isinstance(known, dict) else {}
-        journal = Journal(remembered, begin=self.begin, now=self.now, budget=self.wanted.max_bytes)
         try:
-            journal.require()
+            require_journal()
         except Absent as absent:
-            if self.wanted.source == "auto" and _first(LOGIN_FILES):
+            if self.wanted.source == "auto" and self._first(LOGIN_FILES):
                 return False
             self.no_logins = self.no_kernel = absent
             self._say("logs.readable", JOURNAL, absent.status, absent.message)
             return True
         self._oldest = 0.0
-        for line in journal.entries():
-            self.take(line)
-        self.journal_mark = journal.mark()
-        self._tell_journal(journal)
+        self.journal_mark = remembered
+        try:
+            trail = follow_journal(
+                remembered, matches=MATCHES, fields=FIELDS, first_time=self.begin, budget=self.wanted.max_bytes
+            )
+            try:
+                self._take_entries(trail.blocks())
+            finally:
+                self.journal_mark = trail.mark()
+        except MaintenanceError as error:
+            self._say("logs.readable", JOURNAL, "unknown", f"the journal cannot be read on: {error.message}")
+            self.no_logins = self.no_kernel = Absent(error.message, status="unknown")
+            return True
+        self._say("logs.readable", JOURNAL, "ok", f"the journal: {counted(trail.lines, 'new line')} read")
+        self._tell_reading(JOURNAL, "the journal", joined(trail.losses), trail.behind)
+        self._tell_skipped(JOURNAL, "the journal", trail.cut_lines, trail.lines)
         return True
 
-    def _tell_journal(self, journal: Journal) -> None:
-        if journal.trouble:
-            self._say("logs.readable", JOURNAL, "unknown", f"the journal cannot be read on: {journal.trouble}")
-            if not journal.lines:
-                self.no_logins = self.no_kernel = Absent(journal.trouble, status="unknown")
-        else:
-            self._say("logs.readable", JOURNAL, "ok", f"the journal: {counted(journal.lines, 'new line')} read")
-        if journal.lost:
-            self._say("logs.lost", JOURNAL, "warning", f"lines were lost: {journal.lost}")
-        else:
-            self._say("logs.lost", JOURNAL, "ok", "the journal: no line was lost")
-        if journal.behind:
-            self._say("logs.behind", JOURNAL, "info", "the journal: the rest is left for the next run (max_bytes)")
+    def _take_entries(self, blocks: Iterator[bytes]) -> None:
+        for block in blocks:
+            for raw in block.splitlines():
+                line = read_entry(raw)
+                if line is not None:
+                    self.take(line)
 
     # --- files -----------------------------------------------------------------------------------------------
 
     def read_files(self) -> None:
         """The files of syslog: those that are named, or the usual ones."""
         named, empty = live_logs(self.wanted.files)
+        named += self._vanished(named)
         for pattern in empty:
             self._say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
-        logins = named or _first(LOGIN_FILES)
-        kernel = [] if named else _first(KERNEL_FILES)
-        read = {path: self._read_file(path, self._take_syslog) for path in [*logins, *kernel][:MAX_FILES]}
+        logins = named or self._first(LOGIN_FILES)
+        kernel = [] if named else self._first(KERNEL_FILES)
+        paths = dict.fromkeys([*logins, *kernel])
+        read = {path: self._read_file(path, self._take_syslog) for path in list(paths)[:MAX_FILES]}
         if not any(read.get(path) for path in logins):
             self.no_logins = _absent(self.wanted.files or LOGIN_FILES, logins)
+        elif not named and logins[0] in SHARED_FILES:
+            self._doubt_shared(logins[0])
         if not any(read.get(path) for path in kernel or named):
             self.no_kernel = _absent(self.wanted.files or KERNEL_FILES, kernel or named)
+
+    def _doubt_shared(self, path: str) -> None:
+        """A file of everything may be one without logins (``authpriv.none``); where it once had some, it has all."""
+        self.login_file = path if self.review.lines or self.remembered.get("login_file") == path else ""
+        if not self.login_file:
+            apart = ", ".join(one for one in LOGIN_FILES if one not in SHARED_FILES)
+            self.no_logins = Absent(
+                f"none of {apart} is there, and {path} has no line of sshd, sudo or su",
+                remedy="Name the file that logins are logged to in files.",
+            )
+
+    def _first(self, paths: Sequence[str]) -> list[str]:
+        """The first that is there, or that was read before: its older pieces may go on from there."""
+        return [path for path in paths if os.path.lexists(path) or self._known(path)][:1]
+
+    def _known(self, path: str) -> Mapping[str, Any] | None:
+        marks = self.remembered.get("files")
+        known = marks.get(path) if isinstance(marks, dict) else None
+        return known if isinstance(known, dict) else None
+
+    def _vanished(self, present: Sequence[str]) -> list[str]:
+        """Named files that were read before and are not there now."""
+        marks = self.remembered.get("files")
+        return [
+            path
+            for path in (marks if isinstance(marks, dict) else ())
+            if path not in present and any(fnmatchcase(path, pattern) for pattern in self.wanted.files)
+        ]
 
     def read_applications(self) -> None:
         """The files of the user's own applications."""
@@ -133,52 +190,69 @@ class Collector:
             for path in paths[:MAX_FILES]:
                 self._read_file(path, self._reader_of(application))
 
-    def _read_file(self, path: str, take: Callable[[str], None]) -> bool:
-        """Read what is new in a file; whether it could be read."""
-        marks = self.remembered.get("files")
-        known = marks.get(path) if isinstance(marks, dict) else None
+    def _read_file(self, path: str, take: Callable[[str], bool]) -> bool:
+        """Read what is new in a file; whether it could be read. ``take`` says whether the form of a line is known."""
+        known = self._known(path)
         self._oldest = 0.0 if known else self.begin
         trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)
+        odd = 0
         for block in trail.blocks():
             for raw in block.decode("utf-8", "replace").split("\n"):
-                if raw:
-                    take(raw)
+                if raw and not take(raw):
+                    odd += 1
         self.marks[path] = trail.mark()
-        self._tell(trail)
-        return not trail.unreadable
-
-    def _tell(self, trail: Trail) -> None:
-        """What became of a file."""
-        path = trail.path
-        if trail.unreadable:
+        # Between a rotation and the next line there may be no log, and its older pieces are all there is to read.
+        older = trail.gone and bool(trail.pieces)
+        if older:
+            words = f"{path} is not there; {counted(trail.lines, 'new line')} read from its older pieces"
+            self._say("logs.readable", path, "info", words)
+        elif trail.unreadable:
             self._say("logs.readable", path, "unknown" if trail.gone else "skipped", f"{path} {trail.unreadable}")
         else:
             self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
-        lost = trail.lost
-        if lost:
-            size = f", about {quantity(lost.bytes, 'B')}" if lost.bytes else ""
-            self._say("logs.lost", path, "warning", f"{path}: lines were lost{size}: {lost.reason}")
-        elif not trail.unreadable:
-            self._say("logs.lost", path, "ok", f"{path}: no line was lost")
-        if not trail.unreadable:
-            phrase = f"{path}: left for the next run"
-            self.findings.append(self.catalogue.measured("logs.behind", path, trail.behind, phrase, book=self.book))
+        if trail.lost or not trail.unreadable:
+            self._tell_reading(path, path, trail.lost, trail.behind)
+            self._tell_skipped(path, path, trail.cut_lines + odd, trail.lines)
+        return older or not trail.unreadable
 
-    def _take_syslog(self, raw: str) -> None:
+    def _tell_reading(self, item: str, name: str, lost: Loss | None, behind: int) -> None:
+        """What is missing of what was read, and what is left of it."""
+        status, words = loss_words(lost) if lost else ("ok", "no line was lost")
+        self._say("logs.lost", item, status, f"{name}: {words}")
+        if behind == UNMEASURED:
+            self._say("logs.behind", item, "info", f"{name}: {REST}")
+        else:
+            phrase = f"{name}: left for the next run"
+            self.findings.append(self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book))
+
+    def _tell_skipped(self, item: str, name: str, odd: int, lines: int) -> None:
+        """The share of lines that were cut, or have no time and sender where a syslog daemon writes them."""
+        if odd:
+            share = round(100 * odd / max(1, lines, odd), 2)
+            note = f"{odd} of {counted(lines, 'line')}"
+            phrase = f"{name}: lines that are too long, or in no form of syslog"
+            self.findings.append(
+                self.catalogue.measured("logs.skipped_lines", item, share, phrase, book=self.book, note=note)
+            )
+
+    def _take_syslog(self, raw: str) -> bool:
         line = self._stamps.read(raw)
         if line is not None:
             self.take(line)
+        return line is not None
 
     def __post_init__(self) -> None:
         self._stamps = Stamps(self.now)
         self._oldest = self.begin
 
-    def _reader_of(self, application: Application) -> Callable[[str], None]:
-        def take(raw: str) -> None:
+    def _reader_of(self, application: Application) -> Callable[[str], bool]:
+        def take(raw: str) -> bool:
             told = application.read(raw)
             # A login without a time is taken, for it was read for the first time.
             if told is not None and (not told[1].when or told[1].when >= self._oldest):
                 self.review.happen(*told)
+            # An application may log whatever it likes between its logins.
+            return True
 
         return take
 
@@ -199,10 +273,6 @@ class Collector:
     def _say(self, check: str, item: str, status: Status, words: str) -> None:
         remedy = "Run the check with become." if status == "skipped" else ""
         self.findings.append(self.catalogue.stated(check, item, status, words, remedy=remedy))
-
-
-def _first(paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if os.path.exists(path)][:1]
 
 
 def _absent(expected: Sequence[str], there: Sequence[str]) -> Absent:

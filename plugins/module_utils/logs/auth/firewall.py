@@ -14,12 +14,25 @@ from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import address_of
 
-#: Prefixes by which rules say that what they log is thrown away.
-BLOCKED = r"(?i)block|drop|reject|den[iy]|refus|invalid|discard|blacklist"
+#: Prefixes by which rules say that what they log is thrown away. What ufw audits it blocks in a line of its own.
+BLOCKED = r"(?i)^(?!.*\baudit\b).*(block|drop|reject|den[iy]|refus|invalid|discard|blacklist)"
 
-_STAMP = re.compile(r"\[\s*\d+\.\d+\] ?")
+#: ``[ 1234.567890] ``, with ``[  T123] `` behind it where the kernel says who called (CONFIG_PRINTK_CALLER).
+_STAMP = re.compile(r"\[\s*\d+\.\d+\] ?(?:\[\s*[TC]\d+\] ?)?")
 _PACKET = re.compile(r"(?P<prefix>.{0,200}?)IN=(?P<inside>\S*) OUT=(?P<outside>\S*) (?P<rest>.*)$", re.DOTALL)
-_FIELD = re.compile(r"(SRC|DST|PROTO|DPT)=(\S+)")
+#: The whole name: nft's ``flags all`` writes MACSRC=, MACDST= and MACPROTO= in front of these.
+_FIELD = re.compile(r"(?<!\S)(SRC|DST|PROTO|DPT)=(\S+)")
+#: Protocols for which the kernel has no word, by their numbers (IANA, Protocol Numbers).
+_NUMBERED = {
+    "2": "igmp",
+    "4": "ipip",
+    "41": "ipv6",
+    "47": "gre",
+    "89": "ospf",
+    "103": "pim",
+    "112": "vrrp",
+    "132": "sctp",
+}
 
 
 @dataclass(frozen=True)
@@ -48,12 +61,12 @@ def parse(message: str) -> Packet | None:
         fields.setdefault(name, value)
     if not address_of(fields.get("SRC", "")):
         return None
-    port = fields.get("DPT", "")
+    port, protocol = fields.get("DPT", ""), fields.get("PROTO", "").lower()
     return Packet(
         prefix=match["prefix"].strip(),
         source=address_of(fields["SRC"]),
         target=address_of(fields.get("DST", "")),
-        protocol=fields.get("PROTO", "").lower(),
+        protocol=_NUMBERED.get(protocol, f"protocol {protocol}" if protocol.isdecimal() else protocol),
         port=int(port) if port.isdecimal() and len(port) <= 5 else 0,
         outgoing=not match["inside"] and bool(match["outside"]),
     )

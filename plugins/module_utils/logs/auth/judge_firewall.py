@@ -20,11 +20,11 @@ def judge_blocked(view: View) -> Iterator[Answer]:
     """Blocked packets an hour, by source and by port."""
     blocks = given(view.kernel)
     evidence = [
-        f"from {source}: {counted(entry.packets, 'packet')} to {entry.others.worded()} ports: {_commonest(entry)}"
+        f"from {source}: {counted(entry.packets, 'packet')} to {_ports(entry)}"
         for source, entry in list(blocks.sources.heaviest())[:_SHOWN]
     ]
     evidence += [
-        f"to {_port(place)}: {counted(entry.packets, 'packet')} from {entry.others.worded()} addresses"
+        f"to {_port(place)}: {counted(entry.packets, 'packet')} from {entry.others.counted('address', 'addresses')}"
         for place, entry in list(blocks.ports.heaviest())[:_SHOWN]
     ]
     if blocks.sources.dropped:
@@ -62,8 +62,8 @@ def judge_listener_hit(view: View) -> Iterator[Answer]:
     before = {str(port) for port in known} if isinstance(known, list) else set()
     new = {port: hit for port, hit in hits.items() if port not in before}
     evidence = [
-        f"{port}: {place}, {counted(entry.packets, 'blocked packet')} from {entry.others.worded()} addresses such as "
-        f"{entry.others.commonest(1)[0][0]}"
+        f"{port}: {place}, {counted(entry.packets, 'blocked packet')} from "
+        f"{entry.others.counted('address', 'addresses')} such as {entry.others.commonest(1)[0][0]}"
         for port, (place, entry) in sorted(new.items(), key=lambda pair: -pair[1][1].packets)
     ]
     note = f"{counted(len(hits) - len(new), 'other')} known" if len(hits) > len(new) else ""
@@ -82,8 +82,10 @@ def judge_outgoing(view: View) -> Iterator[Answer]:
     yield from view.measure("logs.firewall_outgoing", "outgoing", blocks.outgoing_packets, phrase, evidence=evidence)
 
 
-def _commonest(entry: Blocked) -> str:
-    return ", ".join(place for place, _amount in entry.others.commonest(4))
+def _ports(entry: Blocked) -> str:
+    """What the packets were to: ports, and protocols that have none."""
+    commonest = ", ".join(place for place, _amount in entry.others.commonest(4))
+    return commonest if len(entry.others) <= 4 else f"{entry.others.worded()} ports such as {commonest}"
 
 
 def _port(place: tuple[str, int]) -> str:

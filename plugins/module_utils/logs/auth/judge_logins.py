@@ -75,7 +75,7 @@ def judge_spray(view: View) -> Iterator[Answer]:
     ranked = _ranked(review, lambda source: len(source.users))
     most = ranked[0][1].users if ranked else Few(1)
     evidence = [
-        f"{address}: {counted_few(source.users, 'user')} such as {_names(source.users)}"
+        f"{address}: {source.users.counted('user', 'users')} such as {_names(source.users)}"
         for address, source in ranked[:_SHOWN]
         if len(source.users) > 1
     ]
@@ -97,7 +97,7 @@ def judge_distributed(view: View) -> Iterator[Answer]:
     )
     most = ranked[0][1].addresses if ranked else Few(1)
     evidence = [
-        f"{user}{' (no such user)' if one.invalid else ''}: {one.addresses.worded()} addresses, "
+        f"{user}{' (no such user)' if one.invalid else ''}: {one.addresses.counted('address', 'addresses')}, "
         f"{counted(one.attempts, 'attempt')}"
         for user, one in ranked[:_SHOWN]
         if len(one.addresses) > 1
@@ -198,10 +198,6 @@ def _source_words(address: str, source: Source, view: View) -> str:
 def _names(few: Few) -> str:
     """The commonest names; each is the client's to choose, and quoted so that nobody takes it for words of ours."""
     return ", ".join(f"'{name[:32]}'" for name, _amount in few.commonest(5))
-
-
-def counted_few(few: Few, singular: str) -> str:
-    return f"{few.worded()} {singular}{'' if len(few) == 1 else 's'}"
 
 
 def _full(few: Few) -> str:

@@ -25,6 +25,7 @@ QUESTIONS: Questions[View] = {
     "logs.readable": (partial(judge_logins.judge_sources, check="logs.readable"), ()),
     "logs.lost": (partial(judge_logins.judge_sources, check="logs.lost"), ()),
     "logs.behind": (partial(judge_logins.judge_sources, check="logs.behind"), ()),
+    "logs.skipped_lines": (partial(judge_logins.judge_sources, check="logs.skipped_lines"), ()),
     "logs.auth_failures": (judge_logins.judge_failures, ("logins",)),
     "logs.auth_brute_force": (judge_logins.judge_brute_force, ("logins",)),
     "logs.auth_spray": (judge_logins.judge_spray, ("logins",)),

@@ -1,9 +1,10 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines of syslog files: the three ways in which daemons write time and sender.
+"""Lines of syslog files: the ways in which daemons write time and sender.
 
 ``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone),
+``Nov 25 09:51:24 host auth.info sshd[450]: ...`` (busybox's syslogd; with ``-S`` without host and facility),
 ``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...`` (rsyslog's own) and
 ``<38>1 2026-11-25T09:51:24.5+00:00 host sshd 450 - - ...`` (RFC 5424).
 """
@@ -25,7 +26,9 @@ _MONTHS = {
     )
 }
 _SENDER = r"(?P<program>[^\s:\[]+)(?:\[(?P<pid>[^\]\s]*)\])?: ?(?P<message>.*)$"
-_TRADITIONAL = re.compile(r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) \S+ " + _SENDER, re.DOTALL)
+#: The host's name does not end in a colon, or it would be the sender's.
+_HOST = r"(?:\S*[^\s:] (?:[a-z0-9]{1,12}\.[a-z]{1,8} )?)?"
+_TRADITIONAL = re.compile(r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) " + _HOST + _SENDER, re.DOTALL)
 _ISO_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 _ISO = re.compile(rf"(?P<stamp>{_ISO_STAMP}) \S+ " + _SENDER, re.DOTALL)
 _RFC5424 = re.compile(

@@ -78,6 +78,10 @@ class Few:
         """``7``, or ``100 or more``."""
         return f"{len(self)} or more" if self.full else str(len(self))
 
+    def counted(self, singular: str, plural: str) -> str:
+        """``1 address``, ``7 addresses`` or ``100 or more addresses``."""
+        return f"{self.worded()} {singular if len(self) == 1 else plural}"
+
     def commonest(self, number: int) -> list[tuple[str, int]]:
         return sorted(self._values.items(), key=lambda pair: (-pair[1], pair[0]))[:number]
 

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT, LineCutter
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.opening import fingerprint
 
@@ -124,6 +124,8 @@ class ContainerTrail:
     since: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     tail: int | None = None
+    #: What there is is history: it is only looked at for where it ends.
+    silent: bool = False
     budget: int | None = None
     limit: int = LINE_LIMIT
     first_seen: bool = False
@@ -152,11 +154,11 @@ class ContainerTrail:
                     block, again = self._without_known(block, left)
                     met += again
                 self._keep(block)
-                if block:
+                if block and not self.silent:
                     self.lines += block.count(b"\n")
                     yield _STAMPS.sub(b"", block)
                 if self.budget is not None and spent >= self.budget:
-                    self.behind = 1
+                    self.behind = UNMEASURED
                     break
         except (OSError, http.client.HTTPException) as error:
             raise MaintenanceError(f"The log of container {self.container.name} broke off: {error}.") from error
@@ -279,8 +281,10 @@ def follow_container(
         identity, moment, seen = "", 0, []
     if not identity:
         trail.first_seen = True
-        # At least one line has to be read, for the mark is a line's time.
-        trail.tail = None if first_lines is None else max(1, first_lines)
+        # Begun at its end, a log is known by its last lines, as it is after a run that read them.
+        trail.silent = first_lines == 0
+        trail.tail = KNOWN_LINES + 1 if trail.silent else first_lines
+        trail.budget = None if trail.silent else budget
     elif identity == container.id:
         trail.since, trail.seen = moment, Counter(seen)
     else:

@@ -41,6 +41,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 #: How many older pieces, read to their ends, a mark still knows; two suffice, the others are for who deletes some.
 KNOWN_PIECES = 4
 _ATTEMPTS = 3
+#: What is left for the next run where nobody can say how many bytes that is.
+UNMEASURED = -1
 
 #: How a log that was never seen before is begun: at its end, at its start, or this many bytes before its end.
 First = Union[str, int]
@@ -52,6 +54,15 @@ class Loss:
 
     reason: str
     bytes: int | None = None
+
+
+def joined(losses: Sequence[Loss]) -> Loss | None:
+    """All losses as one, None for none; its bytes are known only where those of all are."""
+    if len(losses) <= 1:
+        return losses[0] if losses else None
+    sizes = [loss.bytes for loss in losses]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    return Loss("; ".join(dict.fromkeys(loss.reason for loss in losses)), total)
 
 
 @dataclass
@@ -82,12 +93,7 @@ class Trail:
 
     @property
     def lost(self) -> Loss | None:
-        """All losses as one; its bytes are known only where those of all are."""
-        if len(self.losses) <= 1:
-            return self.losses[0] if self.losses else None
-        sizes = [loss.bytes for loss in self.losses]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        return Loss("; ".join(dict.fromkeys(loss.reason for loss in self.losses)), total)
+        return joined(self.losses)
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of up to about 64 KiB that hold whole lines and end with a newline, in the order they were written.

@@ -9,91 +9,103 @@ may rightly be so old that it was vacuumed long ago. When the entry of the mark 
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import run, which
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.output import Output
 
 FIELDS = ("MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_PID", "_COMM", "_TRANSPORT")
-FOLDERS = ("/var/log/journal", "/run/log/journal")
+#: The system's own journal, on the disk and in memory.
+PLACES = ("/var/log/journal/*/system.journal", "/run/log/journal/*/system.journal")
 _TIMEOUT = 600.0
-_CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);.*\bt=([0-9a-f]+)")
+#: What is longer than this is no entry of a log.
+_ENTRY = 1 << 20
+_CURSOR = re.compile(r"s=([0-9a-f]+);i=([0-9a-f]+);.*\bt=([0-9a-f]{1,16})\b")
 _LINE_CURSOR = re.compile(rb'"__CURSOR" ?: ?"([^"]{1,400})"')
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which entries are wanted: all when nothing is said, else those of any of these."""
+def any_of(*, units: Sequence[str] = (), identifiers: Sequence[str] = (), kernel: bool = False) -> tuple[str, ...]:
+    """Matches of which any will do (``-u`` and ``-t`` would narrow each other); none, for all, without a word."""
+    units = [unit if "." in unit else f"{unit}.service" for unit in units]
+    terms = [[f"_SYSTEMD_UNIT={unit}"] for unit in units]
+    # What systemd itself says of a unit: that it failed, or was killed.
+    terms += [[f"UNIT={unit}", "_PID=1"] for unit in units]
+    terms += [[f"SYSLOG_IDENTIFIER={identifier}"] for identifier in identifiers]
+    terms += [["_TRANSPORT=kernel"]] if kernel else []
+    joined: list[str] = []
+    for number, term in enumerate(terms):
+        joined += (["+"] if number else []) + term
+    return tuple(joined)
 
-    units: Sequence[str] = ()
-    identifiers: Sequence[str] = ()
-    kernel: bool = False
 
-    def arguments(self) -> list[str]:
-        """Matches of which any will do; ``-u`` and ``-t`` would narrow each other."""
-        units = [unit if "." in unit else f"{unit}.service" for unit in self.units]
-        terms = [[f"_SYSTEMD_UNIT={unit}"] for unit in units]
-        # What systemd itself says of a unit: that it failed, or was killed.
-        terms += [[f"UNIT={unit}", "_PID=1"] for unit in units]
-        terms += [[f"SYSLOG_IDENTIFIER={identifier}"] for identifier in self.identifiers]
-        terms += [["_TRANSPORT=kernel"]] if self.kernel else []
-        joined: list[str] = []
-        for number, term in enumerate(terms):
-            joined += (["+"] if number else []) + term
-        return joined
+def require_journal(places: Sequence[str] = PLACES) -> None:
+    """Raises Absent where there is no journal, or none that this user may read.
+
+    Who may read a journal of his own alone would find the system's without errors.
+    """
+    found = [path for place in places for path in glob.glob(place)]
+    if which("journalctl") is None or not found:
+        raise Absent("there is no journal on this host")
+    if not any(os.access(path, os.R_OK) for path in found):
+        raise Absent(
+            "the journal cannot be read", remedy="Run the check with become, or as a member of systemd-journal."
+        )
 
 
 @dataclass
 class JournalTrail:
-    """What there is to read of the journal: like a ``Trail``, with entries as JSON, one a line, in ``blocks()``."""
+    """What there is to read of the journal: like a ``Trail``, with entries as JSON, one a line, in ``blocks()``.
 
-    selection: Selection
+    ``start`` are the arguments that say where reading begins; ``until`` is the cursor of the newest entry there was
+    when this was made, empty for an empty journal: what comes while we read is the next run's.
+    """
+
+    matches: Sequence[str] = ()
+    fields: Sequence[str] = FIELDS
     after: str = ""
-    begin: str = ""
+    start: Sequence[str] = ()
     until: str = ""
     budget: int | None = None
-    first_entries: int | None = None
     first_seen: bool = False
     losses: list[Loss] = field(default_factory=list)
     lines: int = 0
     cut_lines: int = 0
     behind: int = 0
+    _reached: str = ""
+    _finished: bool = False
 
     def blocks(self) -> Iterator[bytes]:
-        """Entries since the mark, up to the newest there was when this began. Raises MaintenanceError."""
-        if not self.until or self.after == self.until or self.first_entries == 0:
+        """Entries from the start on. Raises MaintenanceError; then ``mark()`` is the place behind the last block."""
+        if not self.until or self.after == self.until:
+            self._finished = True
             return
-        since = ["--after-cursor", self.after] if self.after else []
-        # Where the entry of a cursor is gone, older releases of journalctl pass over the one behind it as well.
-        since = ["--cursor", self.begin] if self.begin else since
-        if not self.after and self.first_entries is not None:
-            since = ["-n", str(self.first_entries)]
-        argv = ["journalctl", "-o", "json", "--all", "--no-pager", "-q", "--output-fields", ",".join(FIELDS), *since]
-        output = Output([*argv, *self.selection.arguments()], timeout=_TIMEOUT, budget=self.budget, limit=1 << 20)
-        last = b""
+        argv = ["journalctl", "-o", "json", "--all", "--no-pager", "-q", "--output-fields", ",".join(self.fields)]
+        output = Output([*argv, *self.start, *self.matches], timeout=_TIMEOUT, budget=self.budget, limit=_ENTRY)
         for block in output.blocks():
             kept = self._up_to_end(block)
             if kept:
                 self.lines += kept.count(b"\n")
-                last = kept
+                found = _LINE_CURSOR.findall(kept)
+                self._reached = found[-1].decode("ascii", "replace") if found else self._reached
                 yield kept
             if len(kept) < len(block):
                 break
         self.cut_lines = output.cutter.cut_lines
-        if output.stopped:
-            self.behind = 1
-            found = _LINE_CURSOR.findall(last)
-            self.until = found[-1].decode("ascii", "replace") if found else self.after
+        self.behind = UNMEASURED if output.stopped else 0
+        self._finished = not output.stopped
 
     def _up_to_end(self, block: bytes) -> bytes:
-        """The part of a block that is not newer than the mark to come: what comes while we read is the next run's."""
+        """The part of a block that is not newer than ``until``."""
         cursors = _LINE_CURSOR.findall(block)
         if not cursors or not is_newer(cursors[-1].decode("ascii", "replace"), self.until):
             return block
@@ -106,7 +118,9 @@ class JournalTrail:
         return b"".join(kept)
 
     def mark(self) -> dict[str, Any]:
-        return {"cursor": self.until or self.after}
+        """Where the next run goes on, right at any moment between two blocks; ``time`` helps where the cursor fails."""
+        cursor = (self.until if self._finished else self._reached) or self.after
+        return {"cursor": cursor, "time": _microseconds(cursor) / 1e6}
 
 
 def is_newer(cursor: str, than: str) -> bool:
@@ -119,58 +133,86 @@ def is_newer(cursor: str, than: str) -> bool:
     return int(one.group(3), 16) > int(other.group(3), 16)
 
 
-def why_not(*, folders: Sequence[str] = FOLDERS) -> str:
-    """Why there is no journal to read here; empty when there is one."""
-    if which("journalctl") is None:
-        return "journalctl is not installed on this host"
-    if not any(os.path.isdir(folder) and os.listdir(folder) for folder in folders if os.access(folder, os.R_OK)):
-        return "there is no journal on this host, or none that this user may read"
-    return ""
-
-
 def follow_journal(
     remembered: Mapping[str, Any] | None,
     *,
-    selection: Selection = Selection(),
+    matches: Sequence[str] = (),
+    fields: Sequence[str] = FIELDS,
     first_entries: int | None = 0,
+    first_time: float | None = None,
     budget: int | None = None,
 ) -> JournalTrail:
     """What is new in the journal since ``remembered``. Raises MaintenanceError where journalctl does not answer.
 
-    ``first_entries`` is how many entries before its end a journal never seen is begun; None for all of them.
+    A journal never seen is begun ``first_entries`` of those that are chosen before its end, at its start for None, or
+    at ``first_time`` in Unix seconds.
     """
-    trail = JournalTrail(selection, budget=budget)
+    trail = JournalTrail(matches, fields, budget=budget)
     newest = _entry("-n", "1")
-    trail.until = str(newest.get("__CURSOR", "")) if newest else ""
-    cursor = (remembered or {}).get("cursor")
-    if not isinstance(cursor, str) or not cursor:
+    trail.until = newest or ""
+    cursor, time = (remembered or {}).get("cursor"), (remembered or {}).get("time")
+    if remembered and cursor == "":
+        # An empty journal has no cursor, and all that came since is new.
         trail.first_seen = True
-        trail.first_entries = first_entries
+    elif isinstance(cursor, str) and _CURSOR.match(cursor):
+        trail.after = cursor
+        _go_on(trail, newest)
+    elif remembered and isinstance(time, (int, float)) and 0 < time < 1e11:
+        trail.start = _since(time)
+        trail.losses.append(Loss("what was remembered of the journal is damaged; reading went on by time", 0))
+    else:
+        trail.first_seen = True
         if remembered:
-            # An empty journal has no cursor, and all that came since is new.
-            trail.first_entries = None
-        return trail
-    trail.after = cursor
-    found = _entry("--cursor", cursor, "-n", "1")
-    if newest is None:
-        trail.losses.append(Loss("the journal is empty, and was not when it was read last"))
-    elif not found or str(found.get("__CURSOR", "")) != cursor:
-        nearest = str(found.get("__CURSOR", "")) if found else ""
-        if nearest and is_newer(nearest, cursor):
-            trail.begin = nearest
-        elif nearest:
-            trail.after = ""
-        trail.losses.append(Loss("the entry that was read last is no longer in the journal, nor may be some after it"))
+            trail.losses.append(Loss("what was remembered of the journal is damaged, so it was begun anew"))
+        if first_time is not None:
+            trail.start = _since(first_time)
+        elif first_entries == 0:
+            trail.after = trail.until
+        elif first_entries is not None:
+            trail.start = ["-n", str(first_entries)]
     return trail
 
 
-def _entry(*arguments: str) -> dict[str, Any] | None:
+def _go_on(trail: JournalTrail, newest: str | None) -> None:
+    """Begin behind the entry that was read last, or, where that is gone, at the next one there is."""
+    trail.start = ["--after-cursor", trail.after]
+    nearest = _entry("--cursor", trail.after, "-n", "1")
+    if newest is None:
+        trail.losses.append(Loss("the journal is empty, and was not when it was read last"))
+    elif nearest != trail.after:
+        gone = f"the entry that was read last, of {_worded(trail.after)}, is no longer in the journal"
+        if nearest and is_newer(nearest, trail.after):
+            # Older releases of journalctl pass over the entry behind a cursor whose own entry is gone.
+            trail.start = ["--cursor", nearest]
+            trail.losses.append(Loss(f"{gone}, which goes on at {_worded(nearest)}"))
+        else:
+            trail.start = [] if nearest else trail.start
+            trail.losses.append(Loss(f"{gone}, nor may be some after it"))
+
+
+def _since(time: float) -> list[str]:
+    return ["--since", f"@{int(time)}"]
+
+
+def _microseconds(cursor: str) -> int:
+    found = _CURSOR.match(cursor)
+    return int(found.group(3), 16) if found else 0
+
+
+def _worded(cursor: str) -> str:
+    try:
+        return f"{datetime.fromtimestamp(_microseconds(cursor) // 10**6, timezone.utc):%Y-%m-%d %H:%M:%S}Z"
+    except (ValueError, OverflowError, OSError):
+        return "an unknown time"
+
+
+def _entry(*arguments: str) -> str | None:
+    """The cursor of the first entry that journalctl gives; None where it gives none."""
     argv = ["journalctl", "-o", "json", "--no-pager", "-q", "--output-fields", "__CURSOR", *arguments]
     done = run(argv, timeout=60.0)
     if done.rc != 0:
         raise MaintenanceError(f"journalctl failed: {done.first_error()}.")
     try:
-        entry = json.loads(done.stdout.splitlines()[0])
-    except (ValueError, IndexError):
+        return str(json.loads(done.stdout.splitlines()[0])["__CURSOR"])
+    except (ValueError, IndexError, KeyError, TypeError):
         return None
-    return entry if isinstance(entry, dict) else None

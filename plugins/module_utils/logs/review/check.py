@@ -18,12 +18,18 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers, journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.checks import CHECKS as READING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import First, Trail, follow
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
+    First,
+    Trail,
+    follow,
+    joined,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Digest, Scanner, Wanted
@@ -57,6 +63,7 @@ class Round:
     marks: dict[str, Any] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     digests: dict[str, Digest] = field(default_factory=dict)
+    forms: dict[str, str] = field(default_factory=dict)
 
     def mark_of(self, source: str) -> Any:
         return self.before.get("marks", {}).get(source)
@@ -87,12 +94,16 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     reviews = dict(reviews) if isinstance(reviews, dict) else {}
     before = reviews.get(asked.name)
     current = Round(asked, before if isinstance(before, dict) else {})
-    no_journal = journald.why_not() if asked.journal is not False else ""
+    no_journal = _no_journal() if asked.journal is not False else ""
     for entry in asked.files:
         _read_files(current, entry)
     if no_journal and asked.journal is None:
         # What is usual without a journal: a syslog daemon's files.
+        syslog = [path for path in options.SYSLOG_FILES if os.path.lexists(path)]
         _read_files(current, options.Files(options.SYSLOG_FILES, usual=True))
+        if not syslog:
+            files = " nor ".join(options.SYSLOG_FILES)
+            current.readings.append(Reading(JOURNAL, f"{no_journal}, and there is neither {files}", "skipped"))
     elif asked.journal is not False:
         _read_journal(current, no_journal)
     _read_containers(current)
@@ -115,11 +126,21 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     learnt.update(
         time=iso(now),
         marks=dict(list(current.marks.items())[-MOST_MARKS:]),
+        formats={source: form for source, form in current.forms.items() if form != "text"},
         patterns=[*(pattern for entry in asked.files for pattern in entry.patterns), *asked.containers],
     )
     reviews[asked.name] = learnt
     newest = sorted(reviews.items(), key=lambda pair: str(pair[1].get("time", "")), reverse=True)[:MOST_REVIEWS]
     result.memory = {"reviews": dict(newest)}
+
+
+def _no_journal() -> str:
+    """Why the journal cannot be read; empty where it can."""
+    try:
+        journald.require_journal()
+    except Absent as absent:
+        return absent.message
+    return ""
 
 
 def _read_files(current: Round, entry: options.Files) -> None:
@@ -167,14 +188,16 @@ def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> 
 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
-    digest = digest_of(trail.blocks(), form, current.asked.wanted)
+    known = FORMATS.get(str(current.before.get("formats", {}).get(source, "")))
+    digest = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
+    current.forms[source] = digest.form
     mark = trail.mark()
     current.marks[source] = mark
     current.digests[source] = digest
     current.readings.append(
         Reading(
             source,
-            losses=tuple((loss.reason, loss.bytes) for loss in trail.losses),
+            lost=joined(trail.losses),
             behind=trail.behind,
             lines=trail.lines,
             odd_lines=trail.cut_lines + digest.unread,
@@ -183,12 +206,17 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     )
 
 
-def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted) -> Digest:
-    """All of a stream in one digest; without a format it is seen from the first line."""
+def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None) -> Digest:
+    """All of a stream in one digest.
+
+    Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
+    """
     first = next(blocks, None)
     if first is None:
-        return Digest()
-    form = form or recognise(first)
+        return Digest(form=(form or known or FORMATS["text"]).name)
+    if form is None:
+        form = recognise(first)
+        form = known if known and form.name == "text" else form
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
     scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
@@ -206,13 +234,13 @@ def _read_journal(current: Round, trouble: str) -> None:
         current.readings.append(Reading(JOURNAL, trouble, "skipped"))
         current.keep_mark(JOURNAL)
         return
-    selection = journald.Selection(asked.units, asked.identifiers, asked.kernel)
+    matches = journald.any_of(units=asked.units, identifiers=asked.identifiers, kernel=asked.kernel)
     entries = _FIRST_LINES.get(str(asked.first), _MANY)
     _attempt(
         current,
         JOURNAL,
         lambda: journald.follow_journal(
-            current.mark_of(JOURNAL), selection=selection, first_entries=entries, budget=asked.budget
+            current.mark_of(JOURNAL), matches=matches, first_entries=entries, budget=asked.budget
         ),
         FORMATS["journal"],
     )

@@ -16,14 +16,14 @@ CHECKS = (
         "(at least one hour). The words of a message or a path are no level. What is new and worst comes first.",
         remedy="Read the templates under evidence; name what is known and harmless in the option ignore.",
         source="files, journalctl, Docker Engine API",
-        unit="1/h",
         levels=Levels(info=1, warning=30, critical=300),
     ),
     Check(
         id="logs.fatal",
         title="Fatal errors since the last run",
         meaning="Lines at a level from critical to emergency, a panic, a segmentation fault, a process that the kernel "
-        "killed for want of memory.",
+        "killed for want of memory, a program of Node.js that ended with an exception, a server process of PostgreSQL "
+        "or MySQL that crashed or was killed. PostgreSQL's own FATAL ends one session and is an error.",
         remedy="Look at the lines around each, and whether the service came back (service_check).",
         source="files, journalctl, Docker Engine API",
         levels=Levels(warning=1, critical=10),

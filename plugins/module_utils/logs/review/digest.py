@@ -39,7 +39,7 @@ class Digest:
     """What a log had to say: events by level, kinds by template, and what is not in them.
 
     ``other`` counts events whose kinds did not fit; ``ignored`` those that the user does not want to hear of.
-    ``unread`` counts lines that passed the sieve and do not have the log's format.
+    ``unread`` counts lines that passed the sieve and do not have the log's format, which is ``form``.
     """
 
     levels: dict[Level, int] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class Digest:
     ignored: int = 0
     unread: int = 0
     notable: int = 0
+    form: str = ""
 
     @property
     def events(self) -> int:
@@ -77,7 +78,7 @@ class Scanner:
     def __init__(self, form: Format, wanted: Wanted) -> None:
         self.form = form
         self.wanted = wanted
-        self.digest = Digest()
+        self.digest = Digest(form=form.name)
         #: What was found out of a line without its digits: None for no event; lines of a kind differ in little else.
         self._memo: dict[bytes, tuple[Kind | None, Level] | None] = {}
         self._lines: list[bytes] = []
@@ -90,7 +91,7 @@ class Scanner:
         """Lines with their numbers, in order."""
         memo, plain, quick = self._memo, self.form.plain, self.form.plain and not self.wanted.include
         for number, line in lines:
-            if self._lines and number <= self._last + 2 and self._joins(number, line):
+            if self._lines and number <= self._last + 2 and (not line or self._joins(number, line)):
                 continue
             if self._lines:
                 self._close()
@@ -148,6 +149,8 @@ class Scanner:
             return False
         self._lines.append(text)
         self._last = number
+        if traces.is_crash(text):
+            self._level = "fatal"
         return True
 
     def _open(self, number: int, entry: Entry, level: Level, shape: bytes) -> None:

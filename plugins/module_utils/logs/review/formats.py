@@ -51,20 +51,26 @@ class Format:
 #: Short words let more lines pass than they have to; to ask for what stands around them would make the sieve slower.
 _WORDS = r"err|crit|fatal|panic|alert|emerg|severe|exception|traceback|uncaught|unhandled"
 _CRASHES = r"segfault|segmentation fault|core dumped|out of memory|oom-kill|kernel bug"
-_TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]"
+_TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]|^node\.js v[0-9]"
 
 #: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's.
+#: busybox's syslogd writes facility and severity, as in ``user.err``, in front of the program.
 _SYSLOG = re.compile(
     rb"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.:+Z-]*) "
-    rb"\S{1,64} ([\w./@()-]{1,64}(?:\[\d+\])?): "
+    rb"\S{1,64} (?:[a-z0-9]{1,12}\.(?P<severity>[a-z]{1,8}) )?(?P<writer>[\w./@()-]{1,64}(?:\[\d+\])?): "
 )
+_SEVERITIES: Mapping[bytes, Level] = {
+    b"emerg": "fatal", b"alert": "fatal", b"crit": "fatal", b"err": "error", b"warn": "warning",
+}  # fmt: skip
 
 
 def read_text(line: bytes) -> Entry:
     """A line of words, perhaps behind the prefix of a syslog daemon."""
     prefix = _SYSLOG.match(line)
-    text = line[prefix.end() :].replace(b"#011", b"\t") if prefix else line
-    return Entry(text, own_level(text if prefix else line), prefix.group(1) if prefix else b"")
+    if prefix is None:
+        return Entry(line, own_level(line), b"")
+    text = line[prefix.end() :].replace(b"#011", b"\t")
+    return Entry(text, own_level(text) or _SEVERITIES.get(prefix["severity"] or b""), prefix["writer"])
 
 
 _LEVEL_FIELDS = ("level", "severity", "lvl", "levelname", "level_name", "loglevel", "log.level", "severity_text", "s")
@@ -164,29 +170,67 @@ def read_postgresql_json(line: bytes) -> Entry | None:
     return _postgresql(str(fields["error_severity"]), str(fields.get("message", "")))
 
 
+_POSTGRESQL = re.compile(
+    rb"(?P<prefix>.{0,300}?)(?P<severity>DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|ERROR|FATAL|PANIC|DETAIL|HINT|CONTEXT|QUERY"
+    rb"|STATEMENT|LOCATION|BACKTRACE):  (?P<message>.*)",
+    re.DOTALL,
+)
+#: A process of the server was killed or crashed, and the server throws all sessions out.
+_POSTGRESQL_CRASH = re.compile(r"(?:server process|background worker|\w+ process).{0,80} was terminated by signal ")
+
+
+def read_postgresql_text(line: bytes) -> Entry:
+    """A line of the ordinary log, whatever ``log_line_prefix`` is: the severity has two blanks behind its colon."""
+    found = _POSTGRESQL.match(line)
+    if not found:
+        return Entry(b" " + line, None)
+    return _postgresql(found["severity"].decode(), found["message"].decode("utf-8", "replace"))
+
+
 def _postgresql(severity: str, message: str) -> Entry:
     # A FATAL ends one session, often because a client was refused; a PANIC ends them all.
     level: Level | None = "error" if severity == "FATAL" else named_level(severity)
+    level = "fatal" if severity == "LOG" and _POSTGRESQL_CRASH.match(message) else level
     return Entry(f"{severity}: {message}".encode("utf-8", "replace"), level, severity.encode())
 
 
-_MYSQL = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(\w+)\] (.*)", re.DOTALL)
+_MYSQL = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(?P<level>\w+)\] (?:\[MY-\d+\] )?(?P<message>.*)", re.DOTALL)
+_MYSQL_SERVER = re.compile(rb"MY-\d{6}|mysqld|mariadbd|MariaDB|InnoDB")
+_MYSQL_CRASH = re.compile(rb"\[FATAL\]|Assertion failure|got signal \d+ ;")
+#: In front of what the handler of signals writes, in place of a time and a level.
+_MYSQL_HANDLER = re.compile(rb"^\S*\d\d:\d\d:\d\dZ? UTC - ")
+#: What a server says of its last end when it starts.
+_MYSQL_NOTABLE = re.compile(rb"[Ss]tarting (?:XA )?crash recovery|was not shut ?down normally|is marked as crashed")
 
 
-def read_mysql(line: bytes) -> Entry | None:
+def read_mysql(line: bytes) -> Entry:
     """A line of the error log of MySQL or MariaDB; what has no level goes on from the line above."""
     found = _MYSQL.match(line)
     if not found:
-        return Entry(line, own_level(line))
-    level = named_level(found.group(1).decode("ascii", "replace"))
-    return Entry(b"[" + found.group(1) + b"] " + found.group(2), level)
+        return Entry(_MYSQL_HANDLER.sub(b"", line), "fatal" if _MYSQL_CRASH.search(line) else own_level(line))
+    level = named_level(found["level"].decode("ascii", "replace"))
+    if level == "error" and _MYSQL_CRASH.search(found["message"]):
+        level = "fatal"
+    return Entry(b"[" + found["level"] + b"] " + found["message"], level)
 
+
+#: By how much of a log its format is known, and how a line must look for that.
+_BEGINNING, _FIRST_LINES = 8192, 20
+_POSTGRESQL_LINE = re.compile(
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d.{0,300}? (?:LOG|ERROR|FATAL|PANIC|WARNING|DETAIL|STATEMENT):  "
+)
+_MYSQL_LINE = re.compile(rb"\S+ +(?:\d\d?:\d\d:\d\d )?\d+ \[(?:Note|System|Warning|ERROR)\] ")
 
 FORMATS: Mapping[str, Format] = {
     one.name: one
     for one in (
         Format("text", _TEXT, "warn", read_text, plain=True),
-        Format("json", rf"{_WORDS}|{_CRASHES}|: ?(50|60)[,}}]|^[[:space:]]", r"warn|: ?40[,}]", read_json),
+        Format(
+            "json",
+            rf"{_WORDS}|{_CRASHES}|: ?(50|60)[,}}]|^[[:space:]]|^node\.js v[0-9]",
+            r"warn|: ?40[,}]",
+            read_json,
+        ),
         Format(
             "journal",
             rf'{_WORDS}|{_CRASHES}|"priority" ?: ?"[0-3]"|"message" ?: ?"( |\\t)|"message" ?: ?\[',
@@ -207,19 +251,36 @@ FORMATS: Mapping[str, Format] = {
             read_postgresql_json,
             notable=_NOTABLE,
         ),
-        Format("mysql", rf"\[error\]|{_WORDS}|^[[:space:]]", r"\[warning\]", read_mysql),
+        Format(
+            "postgresql",
+            rf"(error|fatal|panic):  |{_NOTABLE_WORDS}",
+            "warning:  ",
+            read_postgresql_text,
+            notable=_NOTABLE,
+        ),
+        Format(
+            "mysql",
+            rf"\[error\]|{_WORDS}|^[[:space:]]|crash recovery|not shut ?down normally|got signal|marked as crashed",
+            r"\[warning\]",
+            read_mysql,
+            notable=_MYSQL_NOTABLE,
+        ),
     )
 }
 
 
 def recognise(block: bytes) -> Format:
-    """The format of a log by the first line of a block of it."""
-    line = block.split(b"\n", 1)[0].lstrip(b"\0")
-    if line[:1] == b"{":
-        fields = _object(line) or {}
+    """The format of a log by the first lines of a block of it."""
+    lines = block[:_BEGINNING].lstrip(b"\0").split(b"\n")[:_FIRST_LINES]
+    if lines[0][:1] == b"{":
+        fields = _object(lines[0]) or {}
         return FORMATS["postgresql_json" if "error_severity" in fields else "json"]
-    if _CSV_BEGINS.match(line):
+    if _CSV_BEGINS.match(lines[0]):
         return FORMATS["postgresql_csv"]
+    if any(_POSTGRESQL_LINE.match(line) for line in lines):
+        return FORMATS["postgresql"]
+    if any(_MYSQL_LINE.match(line) and _MYSQL_SERVER.search(line) for line in lines):
+        return FORMATS["mysql"]
     return FORMATS["text"]
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
@@ -14,6 +14,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
     RUNS_TO_KNOW,
     Account,
@@ -25,14 +27,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 class Reading:
     """How the reading of one log went.
 
-    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``losses`` are reasons, with bytes where
-    they are known; ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
+    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before that;
+    ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
     source: str
     trouble: str = ""
     status: str = "unknown"
-    losses: tuple[tuple[str, int | None], ...] = ()
+    lost: Loss | None = None
     behind: int = 0
     lines: int = 0
     odd_lines: int = 0
@@ -50,24 +52,17 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
         words = f"{counted(len(good), 'log')} read"
         words += f", {len(new)} of them for the first time" if new else ""
         yield CATALOGUE.stated("logs.readable", "all logs", "ok", words, evidence=new)
-    lost = [reading for reading in readings if reading.losses]
-    for reading in lost:
-        yield _lost(reading)
+    lost = [(reading.source, reading.lost) for reading in readings if reading.lost]
+    for source, loss in lost:
+        yield CATALOGUE.stated("logs.lost", source, *loss_words(loss))
     if good and not lost:
         yield CATALOGUE.stated("logs.lost", "all logs", "ok", "every log goes on from where it was read last")
     for reading in good:
-        if reading.behind:
+        if reading.behind == UNMEASURED:
+            yield CATALOGUE.stated("logs.behind", reading.source, "info", REST)
+        elif reading.behind:
             yield from _measured("logs.behind", reading.source, reading.behind, "left for the next run", book=book)
     yield from _odd(good, book=book)
-
-
-def _lost(reading: Reading) -> Finding:
-    harmless = all(size == 0 for _reason, size in reading.losses)
-    sizes = [size for _reason, size in reading.losses]
-    amount = "" if harmless or None in sizes else f": {quantity(sum(size or 0 for size in sizes), 'B')}"
-    words = "; ".join(reason for reason, _size in reading.losses)
-    start = "read on" if harmless else f"lines were lost{amount}"
-    return CATALOGUE.stated("logs.lost", reading.source, "info" if harmless else "warning", f"{start}: {words}")
 
 
 def _odd(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
@@ -93,15 +88,17 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
         status = "info" if events else "ok"
         yield CATALOGUE.stated("logs.errors", source, status, words, evidence=evidence)  # type: ignore[arg-type]
     else:
-        phrase = (
+        said = (
             f"{counted(events, 'event')} of {counted(len(one.sightings), 'kind')} in {quantity(one.hours * 3600, 's')}"
         )
-        yield from _measured("logs.errors", source, events / one.hours, phrase, book=book, evidence=evidence, note=note)
+        note = f"{said}; {note}" if note else said
+        rate = round(events / one.hours, 3)
+        yield from _measured("logs.errors", source, rate, "Errors an hour", book=book, evidence=evidence, note=note)
         yield from _new_and_sudden(one, book=book, top=top)
     fatal = one.digest.levels.get("fatal", 0)
     if fatal:
         worst = [_worded(sighting) for sighting in one.sightings if sighting.kind.level == "fatal"][:top]
-        yield from _measured("logs.fatal", source, fatal, "fatal errors", book=book, evidence=worst)
+        yield from _measured("logs.fatal", source, fatal, "Fatal errors", book=book, evidence=worst)
     yield Metric("logs.events", source, events)
     yield Metric("logs.kinds", source, len(one.sightings))
 
@@ -109,28 +106,34 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
 def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
     new = [sighting for sighting in one.sightings if sighting.new]
     if new:
-        evidence = [_worded(sighting) for sighting in new[:top]]
-        yield from _measured("logs.new", one.source, len(new), "kinds never seen before", book=book, evidence=evidence)
+        evidence = [_worded(replace(sighting, new=False)) for sighting in new[:top]]
+        yield from _measured(
+            "logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence
+        )
     sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
     sudden.sort(key=lambda sighting: -(sighting.factor or 0))
     factors = [one.factor] if one.factor is not None else []
     factors += [sighting.factor for sighting in sudden[:1] if sighting.factor is not None]
     if factors:
         evidence = [f"{number(round(sighting.factor or 0, 1))} times: {_worded(sighting)}" for sighting in sudden[:top]]
-        phrase = "times the usual rate"
+        phrase = "Times the usual rate"
         yield from _measured("logs.spike", one.source, max(factors), phrase, book=book, evidence=evidence)
 
 
 def _worded(sighting: Sighting) -> str:
     kind = sighting.kind
     words = f"{'new, ' if sighting.new else ''}{kind.count}x {kind.level}: {kind.text}"
+    if sighting.usual is not None:
+        first, last = sighting.first[:10], sighting.last[:10]
+        met = f"known since {first}" + (f", last met {last}" if last != first else "")
+        words += f" ({met}, usually {number(round(sighting.usual * 24, 1))} a day)"
     return f"{words} (such as: {kind.example})" if kind.example else words
 
 
 def judge_release(kinds: Sequence[Mapping[str, Any]], release: str, *, book: LevelBook, top: int) -> Iterator[Answer]:
     """What is new since a release."""
     evidence = [f"{entry.get('level')} in {entry.get('source')}: {entry.get('text')}" for entry in kinds[:top]]
-    phrase = "kinds of errors met first since the release"
+    phrase = "Kinds of errors met first since the release"
     yield from _measured("logs.release", release, len(kinds), phrase, book=book, evidence=evidence)
 
 
@@ -146,7 +149,8 @@ def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequenc
     }
     for check, (known, sentence) in words.items():
         if check in checks and check not in told:
-            early = f"too early to tell: only a log's review number {RUNS_TO_KNOW + 1 if 'spike' in check else 2} can"
+            runs = RUNS_TO_KNOW + 1 if "spike" in check else 2
+            early = f"too early to tell before review number {runs} of a log"
             yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
 
 

@@ -28,12 +28,17 @@ _LEAST_COUNT = 10
 
 @dataclass(frozen=True)
 class Sighting:
-    """A kind of error of this run. ``factor`` is times the usual rate; None before that is known."""
+    """A kind of error of this run, and when the first and the last run before met it.
+
+    ``usual`` is how often an hour it comes in earlier runs, ``factor`` times that rate; None before that is known.
+    """
 
     kind: Kind
     new: bool
     factor: float | None
     first: str
+    usual: float | None = None
+    last: str = ""
 
     @property
     def order(self) -> tuple[bool, int, int]:
@@ -78,7 +83,9 @@ def account(before: Mapping[str, Any], source: str, digest: Digest, *, now: date
         if settled and hours and kind.count >= _LEAST_COUNT and entry:
             factor = kind.count / hours / max(_LEAST_RATE, float(entry.get("usual", 0)))
         first = str(entry.get("first", "")) if entry else iso(now)
-        sightings.append(Sighting(kind, entry is None, factor, first))
+        usual = float(entry.get("usual", 0)) if entry and hours else None
+        last = str(entry.get("last", "")) if entry else ""
+        sightings.append(Sighting(kind, entry is None, factor, first, usual, last))
     total = None
     if settled and hours and digest.events >= _LEAST_COUNT:
         total = digest.events / hours / max(_LEAST_RATE, float(known.get("usual", 0)))

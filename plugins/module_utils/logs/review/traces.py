@@ -16,7 +16,7 @@ MOST_LINES = 200
 _JOINS = re.compile(
     rb"Traceback \(most recent call last\):|Caused by: |Suppressed: |During handling of the above exception"
     rb"|The above exception was the direct cause|goroutine \d+ \[|\[signal |\.\.\. \d+ (?:more|common frames)"
-    rb"|exit status \d"
+    rb"|exit status \d|Node\.js v\d"
 )
 _EXCEPTION = re.compile(
     rb"(?:[A-Za-z_$][\w$]*\.)*[A-Z_a-z$][\w$]*(?:Exception|Error|Throwable|Exit|Interrupt|Warning)\b"
@@ -45,6 +45,11 @@ def continues(text: bytes, lines: Sequence[bytes]) -> bool:
 def may_follow_blank(text: bytes) -> bool:
     """Whether a line can belong to an event although a blank line is in between."""
     return bool(_JOINS.match(text))
+
+
+def is_crash(text: bytes) -> bool:
+    """Whether a line of a trace says that its program ended: Node.js then names its version."""
+    return text.startswith(b"Node.js v")
 
 
 def essence(lines: Sequence[bytes]) -> bytes:

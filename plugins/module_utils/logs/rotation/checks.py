@@ -96,8 +96,9 @@ CHECKS = (
         "logs.rotation_schedule",
         "What starts logrotate",
         "Nothing starts logrotate, or its last run failed.",
-        "systemctl enable --now logrotate.timer; see 'journalctl --unit=logrotate.service' for a failed run.",
-        "systemctl show logrotate.timer logrotate.service; /etc/cron.daily",
+        "systemctl enable --now logrotate.timer, or on a host without systemd start cron and see that its script in "
+        "/etc/cron.daily can be run; 'journalctl --unit=logrotate.service' tells of a failed run.",
+        "systemctl show logrotate.timer logrotate.service; /etc/cron.daily, /etc/periodic, the tables of cron",
     ),
     Check(
         "logs.large_files",

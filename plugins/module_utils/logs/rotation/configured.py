@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, given
@@ -149,9 +149,17 @@ def uncompressed(view: View) -> Iterator[Answer]:
     )
 
 
+#: A clock that is this far behind the one that wrote a file has been set back.
+_AHEAD = timedelta(hours=1)
+
+
 def age(view: View) -> Iterator[Answer]:
     status = given(view.host.status)
-    if status.written:
+    if status.written and status.written - view.now > _AHEAD:
+        ahead = duration(int((status.written - view.now).total_seconds()))
+        said = f"the status file of logrotate was written {ahead} in the future, so when it ran is not known"
+        yield view.state("logs.rotation_age", status.path, "unknown", said, remedy="Set the clock right (timedatectl).")
+    elif status.written:
         seconds = max(0.0, (view.now - status.written).total_seconds())
         yield from view.measure("logs.rotation_age", status.path, seconds, "since the last run of logrotate")
     else:

@@ -247,9 +247,10 @@ def read_rule(path: str) -> Present | None:
         return None
     except OSError as error:
         raise StateError(f"{path} cannot be read as a plain file: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StateError(f"{path} is no plain file.")
     with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise StateError(f"{path} is no plain file.")
         text = stream.read(MAX_RULE)
     return Present(text, is_ours(text))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -176,11 +177,93 @@ def test_a_host_without_any_log_is_skipped_with_the_reason(run, tmp_path, monkey
     assert found["logs.firewall_blocked"]["summary"] == f"none of {tmp_path}/kern.log is there"
 
 
+SECURE = """\
+Nov 25 11:40:01 web-1 sshd-session[9]: Failed password for root from 203.0.113.9 port 51234 ssh2
+Nov 25 11:40:02 web-1 sshd-session[9]: Failed password for root from 203.0.113.9 port 51234 ssh2
+Nov 25 11:40:05 web-1 sudo[12]:    eve : user NOT in sudoers ; TTY=pts/0 ; PWD=/home/eve ; USER=root ; COMMAND=/bin/id
+"""
+MESSAGES = """\
+Nov 25 11:40:03 web-1 systemd[1]: Started Session 9 of User root.
+Nov 25 11:40:04 web-1 kernel: filter_IN_public_REJECT: IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 \
+SRC=203.0.113.50 DST=192.0.2.10 LEN=60 TOS=0x00 PREC=0x00 TTL=52 ID=4125 DF PROTO=TCP SPT=51234 DPT=3306 WINDOW=29200 \
+RES=0x00 SYN URGP=0
+"""
+ALPINE = """\
+Nov 25 11:40:01 alpine auth.info sshd[3029]: Invalid user admin from 203.0.113.9 port 53522
+Nov 25 11:40:02 alpine auth.info sshd[3029]: Failed password for invalid user admin from 203.0.113.9 port 53522 ssh2
+Nov 25 11:40:03 alpine daemon.info init: process '/sbin/getty 38400 tty1' (pid 2955) exited. Scheduling for restart.
+Nov 25 11:40:04 alpine kern.warn kernel: [  152.014434] DROP IN=eth0 OUT= MAC= SRC=203.0.113.50 DST=192.0.2.10 LEN=60 \
+TOS=0x00 PREC=0x00 TTL=52 ID=4125 DF PROTO=TCP SPT=51234 DPT=3306 WINDOW=29200 RES=0x00 SYN URGP=0
+"""
+
+
+@pytest.fixture
+def usual(tmp_path, monkeypatch):
+    """The usual files of a host, below a folder for the test."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    for name in ("LOGIN_FILES", "KERNEL_FILES", "SHARED_FILES"):
+        monkeypatch.setattr(collect, name, tuple(f"{tmp_path}{path}" for path in getattr(collect, name)))
+    (tmp_path / "var/log").mkdir(parents=True)
+    yield tmp_path / "var/log"
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_red_hat_s_files(run, usual):
+    (usual / "secure").write_text(SECURE)
+    (usual / "messages").write_text(MESSAGES)
+    result = run(source="files")
+    assert numbers(result)["logs.auth_failed"] == 2
+    found = by_check(result)
+    assert found["logs.auth_sudo_failures"]["value"] == 1
+    assert found["logs.firewall_blocked"]["evidence"][0] == "from 203.0.113.50: 1 packet to tcp/3306"
+    # Rotated as Red Hat does, by date, and a new file that is not there yet.
+    (usual / "secure").rename(usual / "secure-20261125")
+    with (usual / "secure-20261125").open("a") as stream:
+        stream.write(SECURE)
+    assert numbers(run(source="files", when=NOW + 60))["logs.auth_failed"] == 2
+    (usual / "secure").write_text(SECURE)
+    again = run(source="files", when=NOW + 120)
+    assert numbers(again)["logs.auth_failed"] == 2
+    assert {one["status"] for one in again["findings"] if one["check"] == "logs.lost"} == {"ok"}
+
+
+def test_alpine_s_one_file_is_read_once_for_both(run, usual):
+    (usual / "messages").write_text(ALPINE)
+    result = run(source="files")
+    assert numbers(result)["logs.auth_failed"] == 1
+    assert by_check(result)["logs.firewall_blocked"]["value"] == 1
+    quiet = by_check(run(source="files", when=NOW + 60))
+    assert (quiet["logs.auth_failures"]["status"], quiet["logs.auth_failures"]["value"]) == ("ok", 0)
+
+
+def test_a_file_of_everything_but_logins_says_nothing_of_logins(run, usual):
+    (usual / "messages").write_text(MESSAGES)
+    found = by_check(run(source="files"))
+    assert found["logs.auth_failures"]["status"] == "skipped"
+    assert "has no line of sshd, sudo or su" in found["logs.auth_failures"]["summary"]
+    assert found["logs.firewall_blocked"]["value"] == 1
+
+
+def test_a_file_in_no_form_of_syslog_is_not_taken_for_a_quiet_one(run, auth):
+    auth.write_text("<<< binary \x00\x01 junk >>>\n" * 9 + iso_lines(FAILED, when=NOW - 1))
+    found = by_check(run(files=[str(auth)]))
+    assert (found["logs.skipped_lines"]["status"], found["logs.skipped_lines"]["value"]) == ("warning", 90)
+
+
+def test_bytes_that_are_no_text_break_nothing(run, auth):
+    auth.write_bytes(bytes(range(256)) * 40 + b"\n\xff\xfe\n" + iso_lines(FAILED, when=NOW - 1).encode())
+    result = run(files=[str(auth)])
+    assert numbers(result)["logs.auth_failed"] == 1
+    json.dumps(result, ensure_ascii=False).encode()
+
+
 def test_packets_of_the_firewall_come_from_the_same_files(run, auth):
     packet = "[UFW BLOCK] IN=eth0 OUT= SRC=203.0.113.9 DST=192.0.2.1 LEN=40 PROTO=TCP SPT=1 DPT=23 SYN"
     auth.write_text(iso_lines(f"[  12.3456] {packet}", program="kernel") * 3)
     result = run("firewall_blocked", files=[str(auth)])
-    assert result["findings"][0]["evidence"][0] == "from 203.0.113.9: 3 packets to 1 ports: tcp/23"
+    assert result["findings"][0]["evidence"][0] == "from 203.0.113.9: 3 packets to tcp/23"
     assert result["sources"] == [{"address": "203.0.113.9", "failures": 0, "blocked": 3}]
 
 

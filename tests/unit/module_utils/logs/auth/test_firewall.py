@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listene
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.firewall import BLOCKED, Packet, parse
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings, read_networks
-from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import NOW
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import FIXTURES, NOW
 
 TCP = (
     "[UFW BLOCK] IN=eth0 OUT= MAC=52:54:00:12:34:56:52:54:00:65:43:21:08:00 SRC=203.0.113.9 DST=192.0.2.10 LEN=40 "
@@ -49,6 +49,24 @@ def test_packets(message, expected):
     assert parse(message) == expected
 
 
+def captured():
+    """What kernels wrote: 6.18 for iptables, nft and ufw, and lines that were published, with addresses replaced.
+
+    Prefix, source, target, protocol and port, direction, whether the rule says that it blocks, and the message.
+    """
+    for line in (FIXTURES / "packets.tsv").read_text().splitlines():
+        yield line.split("\t")
+
+
+@pytest.mark.parametrize(("prefix", "source", "target", "place", "way", "becomes", "message"), list(captured()))
+def test_what_kernels_wrote(prefix, source, target, place, way, becomes, message):
+    protocol, _slash, port = place.partition("/")
+    assert parse(message) == Packet(prefix, source, target, protocol, int(port or 0), way == "out")
+    added = blocks(message)
+    assert added.packets + added.outgoing_packets == (becomes == "blocked")
+    assert added.other == (becomes == "logged")
+
+
 def blocks(*messages, **settings):
     added = Blocks(Settings(blocked=BLOCKED, **settings))
     for message in messages:
@@ -60,8 +78,8 @@ def test_what_was_blocked_is_told_by_source_and_port(ask):
     (finding,) = ask("firewall_blocked", kernel=blocks(TCP, TCP, V6, ICMP))
     assert (finding.status, finding.value) == ("ok", 2)
     assert "4 in 2 h from 2 addresses" in finding.summary
-    assert finding.evidence[0] == "from 203.0.113.9: 3 packets to 2 ports: tcp/5432, icmp"
-    assert "to tcp/5432: 2 packets from 1 addresses" in finding.evidence
+    assert finding.evidence[0] == "from 203.0.113.9: 3 packets to tcp/5432, icmp"
+    assert "to tcp/5432: 2 packets from 1 address" in finding.evidence
 
 
 def test_what_is_logged_without_blocking_is_not_counted_as_blocked(ask):
@@ -86,7 +104,7 @@ def test_a_blocked_port_behind_which_something_listens_is_told_once(ask):
     (finding,) = ask("firewall_listener_hit", kernel=added, listeners=listening("0.0.0.0"))
     assert (finding.status, finding.value) == ("info", 1)
     assert finding.evidence == (
-        "tcp/5432: tcp 0.0.0.0:5432 (postgres), 1 blocked packet from 1 addresses such as 203.0.113.9",
+        "tcp/5432: tcp 0.0.0.0:5432 (postgres), 1 blocked packet from 1 address such as 203.0.113.9",
     )
     (again,) = ask(
         "firewall_listener_hit", kernel=added, listeners=listening("0.0.0.0"), memory={"ports": ["tcp/5432"]}

@@ -1,7 +1,7 @@
 # Copyright: fleetcare.maintenance contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Three ways of writing a time, and the year that one of them leaves out."""
+"""The ways of writing a time, and the year that some of them leave out."""
 
 from __future__ import annotations
 
@@ -33,6 +33,33 @@ def test_real_files_of_all_three_forms_say_the_same():
         read[name] = [(int(line.when), line.program, line.pid, line.message.rstrip()) for line in lines[-30:]]
     assert read["traditional"] == read["iso"] == read["rfc5424"]
     assert read["iso"][0][0] == utc(2026, 11, 25, 9, 52, 30)
+
+
+@pytest.mark.parametrize(
+    ("raw", "program", "pid", "message"),
+    [
+        # busybox's syslogd (Alpine), the same with -S, and its klogd.
+        (
+            "Jun  4 09:24:12 alpine auth.info sshd[1906]: Invalid user x from 192.0.2.9 port 5",
+            "sshd",
+            "1906",
+            "Invalid",
+        ),
+        ("Jun  4 09:24:12 sshd[1906]: Invalid user x from 192.0.2.9 port 5", "sshd", "1906", "Invalid"),
+        ("Jun  4 09:24:12 alpine kern.warn kernel: [  152.014434] IN=eth0 OUT=", "kernel", "", "[  152.014434]"),
+        ("Jun  4 09:24:12 alpine daemon.info init: starting pid 1906, tty '/dev/ttyS0'", "init", "", "starting"),
+        # What a client sends cannot take the place of the sender.
+        ("Jun  4 09:24:12 sshd[7]: Invalid user sshd[8]: Accepted", "sshd", "7", "Invalid user sshd[8]: Accepted"),
+        ("Jun  4 09:24:12 host sshd[7]: auth.info sshd[8]: Accepted", "sshd", "7", "auth.info sshd[8]: Accepted"),
+        # Red Hat's /var/log/secure and /var/log/messages.
+        ("Jun  4 09:24:12 web-1 sshd-session[9]: Failed password for root", "sshd-session", "9", "Failed"),
+        ("Jun  4 09:24:12 web-1 kernel: filter_IN_public_REJECT: IN=eth0", "kernel", "", "filter_IN_public_REJECT:"),
+    ],
+)
+def test_other_daemons_lines(raw, program, pid, message):
+    line = stamps().read(raw)
+    assert (line.program, line.pid) == (program, pid)
+    assert line.message.startswith(message)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -21,6 +21,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
     POLICY_ARGUMENTS,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.retain import World, retain
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.conftest import Still
 
 DEFAULTS = {**{name: spec.get("default") for name, spec in POLICY_ARGUMENTS.items()}, "max_bytes": 0}
 
@@ -321,6 +322,29 @@ def test_a_run_is_killed_half_way_and_the_next_one_finishes(run, logs, monkeypat
     events = [(line["event"], line["path"][-1]) for line in manifest(tmp_path)]
     assert events[:3] == [("removing", "6"), ("removed", "6"), ("removing", "5")]
     assert events[3:5] == [("removing", "5"), ("removed", "5")]
+
+
+def test_a_clock_that_was_set_back_or_ahead_takes_no_more_than_the_policy_may(run, logs):
+    """Set back, every file is of the future and stays; set ahead, all are too old and the floor holds."""
+    back = run(clock=Still(datetime(2020, 1, 1, tzinfo=timezone.utc)))
+    assert (back["plan"], back["status"]) == ([], "ok")
+    ahead = run(check=True, clock=Still(datetime(2099, 1, 1, tzinfo=timezone.utc)), keep_newest=2)
+    assert targets(ahead, "plan") == ["app.log.6", "app.log.5", "app.log.4", "app.log.3"]
+    assert sorted(os.listdir(logs)) == ["app.log", *(f"app.log.{number}" for number in range(1, 7))]
+
+
+RED_HAT = ("messages", "secure", "cron", "maillog", "spooler", "btmp", "wtmp")
+
+
+def test_red_hat_s_dated_logs_are_generations_and_the_logs_themselves_are_not(run, logs, still):
+    for name in RED_HAT:
+        make(logs / name, still, days=700)
+        for day in ("20240101", "20240201", "20250101.gz"):
+            make(logs / f"{name}-{day}", still, days=500)
+    result = run(keep_newest=1, policy=[{"class": "system", "paths": [str(logs)]}])
+    gone = set(targets(result))
+    assert gone == {f"{name}-{day}" for name in RED_HAT for day in ("20240101", "20240201")}
+    assert set(RED_HAT) | {f"{name}-20250101.gz" for name in RED_HAT} <= set(os.listdir(logs))
 
 
 def test_two_at_once(run, logs, world):

@@ -18,8 +18,11 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import ARGUMENTS, size_of
 
@@ -52,11 +55,11 @@ def review(tmp_path: Path, log: Path) -> Review:
     """Review the log of the test with some options, a day later than the last time."""
     clock = Hours()
 
-    def run(*, check_mode: bool = False, state: Path | None = None, **options: Any) -> dict[str, Any]:
+    def run(*, check_mode: bool = False, state: Path | None = None, **given: Any) -> dict[str, Any]:
         clock.moment += timedelta(days=1)
         spec = {**COMMON_ARGUMENTS, "checks": {"default": []}, **ARGUMENTS}
         params = {name: option.get("default") for name, option in spec.items()}
-        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **options})
+        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **given})
         return perform(
             check,
             params=params,
@@ -103,11 +106,25 @@ def test_new_kinds_are_told_once_and_stand_first(review: Review, log: Path) -> N
     add(log, "[error] never seen 3\n")
     result = review()
     new = one(result, "logs.new")
-    assert (new["status"], new["value"], new["evidence"]) == ("warning", 1, ["new, 1x error: [error] never seen <n>"])
+    assert (new["status"], new["value"], new["evidence"]) == ("warning", 1, ["1x error: [error] never seen <n>"])
     assert one(result, "logs.errors")["evidence"][0].startswith("new, 1x error: [error] never seen")
     assert one(result, "logs.errors")["value"] == pytest.approx(51 / 24, abs=0.001)
     add(log, "[error] never seen 4\n")
     assert one(review(), "logs.new")["status"] == "ok"
+
+
+def test_the_format_of_a_log_is_remembered(review: Review, log: Path) -> None:
+    """By its new lines alone it would be another one, and what is known would be of a new kind."""
+    add(
+        log,
+        "2026-11-25 15:18:03 0 [Note] Starting MariaDB 10.11.18\n2026-11-25 15:18:04 6 [ERROR] Cannot open table 17\n",
+    )
+    review()
+    add(log, "2026-11-26 15:18:04 6 [ERROR] Cannot open table 18\n")
+    result = review()
+    assert one(result, "logs.new")["status"] == "ok"
+    (known,) = one(result, "logs.errors")["evidence"]
+    assert known.startswith("1x error: [ERROR] Cannot open table <n> (known since ")
 
 
 def test_a_rate_far_above_the_usual_is_a_spike(review: Review, log: Path) -> None:
@@ -150,9 +167,9 @@ def test_a_run_whose_record_was_lost_reads_its_lines_again(review: Review, log: 
     add(log, "[error] x\n", 24)
     lost = review(state_acknowledged=kept)
     again = review(state_acknowledged=kept)
-    assert one(lost, "logs.errors")["summary"].startswith("24 events")
-    assert one(again, "logs.errors")["summary"].startswith("24 events")
-    assert one(review(state_acknowledged=again["state_generation"]), "logs.errors")["summary"].startswith("0 events")
+    assert "; 24 events of" in one(lost, "logs.errors")["summary"]
+    assert "; 24 events of" in one(again, "logs.errors")["summary"]
+    assert "0 events of" in one(review(state_acknowledged=again["state_generation"]), "logs.errors")["summary"]
 
 
 def test_check_mode_finds_the_same_and_remembers_nothing(review: Review, log: Path) -> None:
@@ -170,7 +187,7 @@ def test_what_is_lost_is_told_and_the_rest_is_read(review: Review, log: Path) ->
     log.write_text("[error] after\n")
     result = review()
     assert one(result, "logs.lost")["status"] == "warning"
-    assert one(result, "logs.errors")["summary"].startswith("1 event ")
+    assert "; 1 event of" in one(result, "logs.errors")["summary"]
 
 
 def test_a_log_that_appears_under_a_known_glob_is_read_from_its_start(review: Review, log: Path) -> None:
@@ -179,7 +196,7 @@ def test_a_log_that_appears_under_a_known_glob_is_read_from_its_start(review: Re
     (log.parent / "other.log").write_text("[error] x\n" * 24)
     findings = review(files=[glob], first="end")["findings"]
     other = [one_ for one_ in findings if one_["check"] == "logs.errors" and one_["item"].endswith("other.log")]
-    assert other[0]["summary"].startswith("24 events")
+    assert "24 events of" in other[0]["summary"]
 
 
 def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review, log: Path) -> None:
@@ -194,7 +211,7 @@ def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review
     told = {
         finding["item"][-12:]: finding["summary"] for finding in result["findings"] if finding["check"] == "logs.errors"
     }
-    assert all(summary.startswith("1 event ") for summary in told.values())
+    assert all("1 event of" in summary for summary in told.values())
     assert set(told) == {"20260302.log", "20260303.log"}
     assert one(result, "logs.lost")["status"] == "ok"
 
@@ -216,6 +233,27 @@ def test_what_cannot_be_read_is_no_ok(review: Review, log: Path) -> None:
     engine = one(review(files=[], containers=["web"], docker_socket="/nowhere"), "logs.readable")
     assert engine["status"] == "unknown"
     assert "does not answer at /nowhere" in engine["summary"]
+
+
+def test_a_journal_that_may_not_be_read_is_no_journal_without_errors(
+    review: Review, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing named: the usual files and the journal, or in its place the files of a syslog daemon."""
+
+    def closed() -> None:
+        raise Absent("the journal cannot be read")
+
+    monkeypatch.setattr(journald, "require_journal", closed)
+    monkeypatch.setattr(options, "USUAL_FILES", ())
+    monkeypatch.setattr(options, "SYSLOG_FILES", (str(log.parent / "syslog"), str(log.parent / "messages")))
+    (reading,) = review(files=[])["findings"]
+    assert (reading["check"], reading["item"], reading["status"]) == ("logs.readable", "journal", "skipped")
+    assert reading["summary"].startswith("the journal cannot be read, and there is neither ")
+    (log.parent / "messages").write_text("Jun  4 09:24:12 alpine user.err shop: cannot book\n")
+    result = review(files=[], first="start")
+    assert one(result, "logs.readable")["status"] == "ok"
+    assert one(result, "logs.errors")["item"].endswith("/messages")
+    assert one(result, "logs.errors")["evidence"] == ["new, 1x error: cannot book"]
 
 
 def test_secrets_and_terminal_sequences_stay_out_of_the_result(review: Review, log: Path) -> None:
@@ -296,6 +334,6 @@ def test_a_state_that_finds_no_room_is_told_and_no_line_is_lost(review: Review, 
     with room_for(16):
         full = review()
     assert "cannot be written" in full["state_error"]
-    assert one(full, "logs.errors")["summary"].startswith("24 events")
-    assert one(review(), "logs.errors")["summary"].startswith("24 events")
-    assert one(review(), "logs.errors")["summary"].startswith("0 events")
+    assert "; 24 events of" in one(full, "logs.errors")["summary"]
+    assert "24 events of" in one(review(), "logs.errors")["summary"]
+    assert "0 events of" in one(review(), "logs.errors")["summary"]

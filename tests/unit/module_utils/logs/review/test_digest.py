@@ -20,7 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Digest,
     Wanted,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS, recognise
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
@@ -85,6 +85,7 @@ def test_a_line_has_the_level_that_it_gives_itself(line: bytes, level: str | Non
         (b"session 9f86d081884c7d659a2feaa0c55ad015 lost", "session <hex> lost"),
         (b"can't open it, isn't there", "can't open it, isn't there"),
         (b"token=abcdefghijklmnop", "token=***"),
+        (b"last known up at 2026-11-25 15:17:28 UTC from ::1", "last known up at <n>-<n>-<n> <n> UTC from <address>"),
     ],
 )  # fmt: skip
 def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
@@ -178,6 +179,19 @@ def test_traces_keep_together_behind_the_prefix_of_a_syslog_daemon() -> None:
     assert sum(review("".join(other)).levels.values()) >= 1
 
 
+def test_busybox_writes_the_severity_in_front_of_the_program() -> None:
+    lines = [
+        b"Jun  4 09:24:12 alpine auth.err getty[1906]: tcgetattr: I/O failure",
+        b"Jun  4 09:24:13 alpine auth.err getty[1907]: tcgetattr: I/O failure",
+        b"Jun  4 09:24:14 alpine daemon.info crond[12]: USER root pid 7 cmd run-parts /etc/periodic/daily",
+        b"Jun  4 09:24:15 alpine user.crit shop: no room left",
+        b"Jun  4 09:24:16 alpine daemon.info shop: ERROR cannot book",
+    ]
+    digest = review(b"".join(line + b"\n" for line in lines))
+    assert kinds(digest) == {"tcgetattr: I/O failure": 2, "no room left": 1, "ERROR cannot book": 1}
+    assert digest.levels == {"error": 3, "fatal": 1}
+
+
 def test_structured_logs_have_their_level_in_a_field() -> None:
     lines = [
         {"level": "error", "msg": "payment 17 failed", "user": "error"},
@@ -220,14 +234,37 @@ def test_postgresql_s_formats_are_read_by_their_fields() -> None:
     assert kinds(review(json.dumps(entry) + "\n")) == {"ERROR: deadlock detected": 1}
 
 
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        (b"2026-11-25 15:17:28.979 UTC [29] LOG:  starting PostgreSQL 17.12\n", "postgresql"),
+        (b"2026-11-25 15:17:29.2 CET [44] campus@campus FATAL:  password authentication failed\n", "postgresql"),
+        (b"\tgoes on from before\n2026-11-25 15:17:29 UTC [4]: app=psql DETAIL:  Key exists.\n", "postgresql"),
+        (b"2026-11-25T02:00:01.102312Z 0 [System] [MY-010116] [Server] starting as process 3112\n", "mysql"),
+        (b"2026-11-25 15:18:03 0 [Note] InnoDB: Starting shutdown...\n", "mysql"),
+        (b"251125 10:00:00 [Note] InnoDB: started\n2026-11-25  9:18:03 0 [Note] mysqld: ready\n", "mysql"),
+        # Of others there are many that look much the same.
+        (b"2026-11-25 15:18:03 77 [main] ERROR shop: cannot start\n", "text"),
+        (b"2026-11-25 15:18:03 77 [Note] nothing of a server that is known\n", "text"),
+        (b"2026-11-25 15:18:03 INFO  LOG: one blank\n", "text"),
+        (b"2026/11/25 15:17:21 [error] 1511#1511: *1 connect() failed\n", "text"),
+        (b'{"level":30,"msg":"2026-11-25 15:17:28 LOG:  no"}\n', "json"),
+        (b"\0\0\0", "text"),
+        (b"", "text"),
+    ],
+)
+def test_a_log_is_known_by_its_first_lines(lines: bytes, name: str) -> None:
+    assert recognise(lines).name == name
+
+
 def test_mysql_s_error_log_is_read_by_its_level() -> None:
     text = (
         "2026-11-25T10:00:00.000000Z 7 [ERROR] [MY-013183] [InnoDB] Assertion failure: x.cc:7\n"
         "2026-11-25T10:00:00.000000Z 7 [Note] [MY-1] [Server] Aborted connection: error reading packets\n"
         "2026-11-25 10:00:00 0 [Warning] Aborted connection 7\n"
     )
-    assert review(text, form="mysql").levels == {"error": 1}
-    assert review(text, form="mysql", wanted=Wanted(least="warning")).levels == {"error": 1, "warning": 1}
+    assert review(text, form="mysql").levels == {"fatal": 1}
+    assert review(text, form="mysql", wanted=Wanted(least="warning")).levels == {"fatal": 1, "warning": 1}
 
 
 def test_what_is_included_counts_and_what_is_ignored_is_counted_apart() -> None:

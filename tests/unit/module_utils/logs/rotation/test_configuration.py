@@ -141,3 +141,38 @@ LINES = st.sampled_from(
 @given(st.lists(LINES | st.text(max_size=20), max_size=30))
 def test_no_text_breaks_the_reader(lines):
     parse("\n".join(lines), file="f", settings={}, include=lambda path: None)
+
+
+RED_HAT_SYSLOG = """/var/log/cron
+/var/log/maillog
+/var/log/messages
+/var/log/secure
+/var/log/spooler
+{
+    missingok
+    sharedscripts
+    postrotate
+        /usr/bin/systemctl -s HUP kill rsyslog.service >/dev/null 2>&1 || true
+    endscript
+}
+"""
+RED_HAT_WTMP = """# no packages own wtmp -- we'll rotate it here
+/var/log/wtmp {
+    missingok
+    monthly
+    create 0664 root utmp
+    minsize 1M
+    rotate 1
+}
+"""
+
+
+def test_red_hat_s_rules_for_syslog_and_wtmp(tree):
+    tree("rsyslog", RED_HAT_SYSLOG)
+    tree("wtmp", RED_HAT_WTMP)
+    syslog, wtmp, _local = read_configuration(tree.main).rules
+    assert syslog.patterns == tuple(f"/var/log/{name}" for name in ("cron", "maillog", "messages", "secure", "spooler"))
+    assert syslog.scripts == {"postrotate"}
+    assert (syslog.frequency, syslog.settings["rotate"]) == ("weekly", "4")
+    assert (wtmp.patterns, wtmp.frequency) == (("/var/log/wtmp",), "monthly")
+    assert (wtmp.settings["create"], wtmp.settings["minsize"], wtmp.settings["rotate"]) == ("0664 root utmp", "1M", "1")

@@ -173,6 +173,16 @@ def test_the_age_of_the_last_run(healthy, days, status):
     assert "has not run yet since it was installed" in found[2]
 
 
+def test_a_status_of_the_future_says_nothing_of_the_last_run(healthy):
+    """The clock went back; a run that is told as just now may be long ago."""
+    ahead = replace(healthy.status, written=NOW + timedelta(days=3))
+    status, _item, words = said(replace(healthy, status=ahead), "rotation_age")[0][:3]
+    assert status == "unknown"
+    assert words.startswith("the status file of logrotate was written 3 d in the future")
+    little = replace(healthy.status, written=NOW + timedelta(minutes=5))
+    assert said(replace(healthy, status=little), "rotation_age")[0][0] == "ok"
+
+
 def test_a_log_is_overdue_after_two_periods_and_a_day(healthy):
     def with_entry(days, settings=None, size=10):
         return replace(

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import Completed
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation import schedule, status
 
 # Captured from logrotate 3.22 with TZ=UTC.
@@ -99,3 +101,66 @@ def test_cron_needs_a_file_and_a_program():
     assert schedule.of_cron(["/etc/cron.daily/logrotate"], {"cron", "sshd"}).by == "/etc/cron.daily/logrotate"
     assert "no cron runs" in schedule.of_cron(["/etc/cron.daily/logrotate"], {"sshd"}).hindrance
     assert "there is none of" in schedule.of_cron([], {"cron"}).hindrance
+
+
+def place(root, path, text="#!/bin/sh\n/usr/sbin/logrotate /etc/logrotate.conf\n", *, mode=0o755):
+    file = root / path.lstrip("/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    file.chmod(mode)
+
+
+DEBIAN = (
+    "#!/bin/sh\nif [ -d /run/systemd/system ]; then\n    exit 0\nfi\nexec /usr/sbin/logrotate /etc/logrotate.conf\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "mode", "managed", "found"),
+    [
+        # Red Hat 7 and 8, whose anacron runs it whether there is systemd or not.
+        ("/etc/cron.daily/logrotate", "#!/bin/sh\n/usr/sbin/logrotate -s /var/lib/logrotate/logrotate.status x\n", 0o755, True, True),
+        ("/etc/cron.daily/logrotate", "#!/bin/sh\n", 0o644, False, False),
+        ("/etc/cron.daily/logrotate", DEBIAN, 0o755, True, False),
+        ("/etc/cron.daily/logrotate", DEBIAN, 0o755, False, True),
+        ("/etc/periodic/daily/logrotate", "#!/bin/sh\n", 0o755, False, True),
+        ("/etc/cron.d/logrotate", "0 3 * * * root logrotate /etc/logrotate.conf\n", 0o644, False, True),
+        ("/var/spool/cron/crontabs/root", "0 3 * * * /usr/sbin/logrotate /etc/logrotate.conf\n", 0o600, True, True),
+        ("/etc/crontabs/root", "0\t2\t*\t*\t*\trun-parts /etc/periodic/daily\n", 0o600, False, False),
+        ("/var/spool/cron/root", "# 0 3 * * * logrotate /etc/logrotate.conf\n", 0o600, False, False),
+        ("/etc/cron.weekly/logrotate.rpmsave", "#!/bin/sh\n", 0o755, False, False),
+    ],
+)  # fmt: skip
+def test_files_by_which_cron_starts_logrotate(tmp_path, path, text, mode, managed, found):
+    place(tmp_path, path, text, mode=mode)
+    assert list(schedule.cron_files(str(tmp_path), managed=managed)) == ([path] if found else [])
+
+
+def test_a_timer_that_is_off_is_no_fault_where_cron_does_its_work(monkeypatch):
+    units = SHOWN.replace("ActiveState=active", "ActiveState=inactive", 1)
+    monkeypatch.setattr(schedule.os.path, "isdir", lambda _path: True)
+    monkeypatch.setattr(schedule.command, "run", lambda *_given, **_options: Completed((), 0, units, ""))
+    monkeypatch.setattr(schedule, "_programs", lambda: {"crond"})
+    monkeypatch.setattr(schedule, "cron_files", lambda **_options: iter(["/etc/cron.daily/logrotate"]))
+    assert schedule.collect_schedule() == schedule.Schedule("/etc/cron.daily/logrotate")
+    monkeypatch.setattr(schedule, "cron_files", lambda **_options: iter(()))
+    assert schedule.collect_schedule() == schedule.Schedule("", "logrotate.timer is inactive")
+
+
+@pytest.mark.parametrize("name", ["status", "logrotate.status"])
+def test_the_status_file_of_each_distribution_is_found(tmp_path, monkeypatch, name):
+    folder = tmp_path / "logrotate"
+    folder.mkdir()
+    files = tuple(path.replace("/var/lib", str(tmp_path)) for path in status.FILES)
+    monkeypatch.setattr(status, "FILES", files)
+    assert status.collect_status().written is None
+    (folder / name).write_text('logrotate state -- version 2\n"/var/log/messages" 2026-11-24-3:10:1\n')
+    assert list(status.collect_status().entries) == ["/var/log/messages"]
+
+
+def test_alpine_keeps_the_status_beside_the_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(status, "FILES", tuple(path.replace("/var/lib", str(tmp_path)) for path in status.FILES))
+    with pytest.raises(Absent, match="not installed"):
+        status.collect_status()
+    (tmp_path / "logrotate.status").write_text('logrotate state -- version 2\n"/var/log/messages" 2026-11-24-3:10:1\n')
+    assert len(status.collect_status().entries) == 1
