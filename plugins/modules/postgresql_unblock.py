@@ -149,7 +149,7 @@ findings:
       description: The finding in a sentence.
       returned: always
       type: str
-      sample: "1 session keeps others waiting, 1 set them free; at first 3 sessions wait for a lock, the longest for 6 min"
+      sample: "1 session keeps others waiting, 1 ended; at first 3 sessions wait for a lock, the longest for 6 min"
     evidence:
       description: Up to 20 of those at a root, with what they do, who waits for them and what became of them.
       returned: where there is some
@@ -182,7 +182,7 @@ plan:
     reason:
       description: What it does, since when, who waits for it and for how long. No text of a statement.
       type: str
-      sample: "active, its transaction open for 7 min; 3 sessions wait for it, the longest for 6 min (RowExclusiveLock on public.orders)"
+      sample: "active, its transaction open for 7 min; 3 sessions wait for it, the longest for 6 min"
     reversible:
       description: Whether it can be taken back, which it cannot.
       type: bool
@@ -237,7 +237,7 @@ kept:
   returned: always
   type: list
   elements: dict
-  sample: [{"target": "prepared transaction order-7 of eve@shop", "reason": "a prepared transaction has no session that could be ended; it may be one half of a promise"}]
+  sample: [{"target": "pid 4711 eve@shop (psql) since 2026-03-01T12:00:00.000Z", "reason": "users_exclude has eve"}]
 diff:
   description: The sessions before and after; in check mode what is planned for them.
   returned: always

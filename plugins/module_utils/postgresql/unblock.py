@@ -146,8 +146,8 @@ def _finding(
     words = [f"{counted(len(needed), 'session keeps', 'sessions keep')} others waiting"]
     for outcome, phrase in (
         ("planned", "would be ended"),
-        ("done", "set them free"),
-        ("settled", "ended by itself"),
+        ("done", "ended"),
+        ("settled", "gone by itself"),
         ("left", "left alone"),
         ("failed", "failed"),
     ):

@@ -45,10 +45,10 @@ _STILL_NEEDED = """
 """
 _CANCEL = "SELECT pg_cancel_backend(b.pid) AS sent" + _THE_SAME + _STILL_NEEDED
 _TERMINATE = "SELECT pg_terminate_backend(b.pid) AS sent" + _THE_SAME + _STILL_NEEDED
-_WAITING = (
-    "SELECT (SELECT count(*) FROM pg_locks w WHERE NOT w.granted AND b.pid = ANY (pg_blocking_pids(w.pid))) AS waiting"
-    + _THE_SAME
-)
+_COUNTED = """
+SELECT (SELECT count(*) FROM pg_locks w WHERE NOT w.granted AND b.pid = ANY (pg_blocking_pids(w.pid))) AS waiting
+"""
+_WAITING = _COUNTED + _THE_SAME
 _SESSION = """
 SELECT coalesce(state, '') AS state FROM pg_stat_activity
  WHERE pid = %(pid)s AND (extract(epoch FROM backend_start) * 1000000)::bigint = %(started)s
