@@ -48,7 +48,12 @@ def run(controller: Controller, cadence: str, *arguments: str) -> str:
     indirect=["cluster"],
 )
 def test_a_cadence_finds_the_server_and_asks_it(controller: Controller, cadence: str) -> None:
-    run(controller, cadence, "--extra-vars", json.dumps({"postgresql_quarterly_reindex": True, "postgresql_daily_unblock": True}))
+    run(
+        controller,
+        cadence,
+        "--extra-vars",
+        json.dumps({"postgresql_quarterly_reindex": True, "postgresql_daily_unblock": True}),
+    )
     (record,) = records(controller, "postgresql_check")
     repairs = [
         one
