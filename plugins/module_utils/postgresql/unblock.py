@@ -110,7 +110,7 @@ def _on(context: Context, session: Session, server: Server, wanted: Wanted) -> R
     )
     execution = None if context.check_mode else execute(plan, doer, deadline=context.deadline)
     return Result(
-        findings=[_finding(server.place, ground, wanted, decisions, execution, settled=doer.settled)],
+        findings=[_finding(server.place, ground, decisions, execution, settled=doer.settled)],
         metrics=_metrics(server.place, ground, decisions, execution),
         plan=plan,
         execution=execution,
@@ -129,20 +129,20 @@ def _situation(context: Context, server: Server, wanted: Wanted, ledger: Ledger)
 def _finding(
     place: str,
     ground: Ground,
-    wanted: Wanted,
     decisions: Sequence[Decision],
     execution: Execution | None,
     *,
     settled: Collection[str],
 ) -> Finding:
     needed = [one for one in decisions if one.step or (one.refusal and one.refusal.needed)]
-    waiting = f"{counted(ground.waiting, 'session waits', 'sessions wait')} for a lock"
-    waiting += f", the longest for {duration(ground.longest)}" if ground.waiting else ""
+    waiting = "no session waits for a lock"
+    if ground.waiting:
+        amount = counted(ground.waiting, "session waits", "sessions wait")
+        waiting = f"{amount} for a lock, the longest for {duration(ground.longest)}"
     outcomes = {id(one): _outcome(one, execution, settled) for one in decisions}
     evidence = [f"{one.blocker.words}: {one.said}; {outcomes[id(one)][1]}" for one in decisions]
     if not needed:
-        said = f"nobody has kept others waiting for {duration(wanted.waiting_for)} who had to be ended; {waiting}"
-        return CATALOGUE.stated(CHECK, place, "ok", said, evidence=evidence)
+        return CATALOGUE.stated(CHECK, place, "ok", f"nobody has to be ended; {waiting}", evidence=evidence)
     words = [f"{counted(len(needed), 'session keeps', 'sessions keep')} others waiting"]
     for outcome, phrase in (
         ("planned", "would be ended"),

@@ -7,128 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from threading import Thread
 from typing import Any
 
 import psycopg
 import pytest
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import unblock, unblock_act
-from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import PASSWORD, Cluster, Database
-
-APP = "shopkeeper"
-WAITED = "SELECT coalesce(bool_and(clock_timestamp() - waitstart >= '1 s'), false) FROM pg_locks WHERE NOT granted"
-#: Versions differ in their locks and rights, which the first tests look at; the others say the same on each.
-one_version = pytest.mark.parametrize("cluster", [17], indirect=True)
-
-
-@dataclass
-class Statement:
-    """A statement of a session that takes as long as it takes; ``error`` is what became of it."""
-
-    session: psycopg.Connection[Any]
-    text: str
-    error: psycopg.Error | None = None
-    thread: Thread = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.thread = Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.session.execute(self.text)  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            self.error = error
-
-    def join(self) -> psycopg.Error | None:
-        self.thread.join()
-        return self.error
-
-
-@dataclass
-class Shop:
-    """A database with a table over which sessions of a program meet."""
-
-    database: Database
-    statements: list[Statement] = field(default_factory=list)
-    sessions: list[psycopg.Connection[Any]] = field(default_factory=list)
-
-    def session(self, *, user: str = APP, application: str = "billing", **options: Any) -> psycopg.Connection[Any]:
-        session = self.database.connect(user=user, application_name=application, **options)
-        self.sessions.append(session)
-        return session
-
-    def hold(self, *more: str, **options: Any) -> psycopg.Connection[Any]:
-        """A session that has the table locked and is then idle in its transaction."""
-        session = self.session(**options)
-        for statement in ("BEGIN", "LOCK TABLE account IN ROW EXCLUSIVE MODE", *more):
-            session.execute(statement)  # type: ignore[arg-type]
-        return session
-
-    def work(self, session: psycopg.Connection[Any], text: str = "SELECT 4711, pg_sleep(3600)") -> Statement:
-        """Something that the session is at until it is stopped; returns when the server says that it is."""
-        statement = Statement(session, text)
-        self.statements.append(statement)
-        self.until(
-            statement,
-            "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active' AND wait_event IS NOT NULL",
-        )
-        return statement
-
-    def wait(self, text: str = "LOCK TABLE account IN SHARE MODE", **options: Any) -> Statement:
-        """A session that waits for a lock, and has for a second when this returns."""
-        session = self.session(**options)
-        if text.startswith("LOCK"):
-            session.execute("BEGIN")
-        statement = self.work(session, text)
-        self.until(statement, f"{WAITED} AND pid = %s")
-        return statement
-
-    def until(self, statement: Statement, query: str) -> None:
-        """Wait until the server says so of the session of a statement."""
-        while not self.database.value(query, statement.session.info.backend_pid):
-            assert statement.thread.is_alive(), statement.error
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Cluster, Database
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.waiting import (
+    APP,
+    Shop,
+    one_version,
+    opened,
+    reason,
+    repair,
+    steps,
+)
 
 
 @pytest.fixture
 def shop(database: Database) -> Iterator[Shop]:
-    database.execute(
-        f"CREATE ROLE {APP} LOGIN PASSWORD '{PASSWORD}'",
-        "CREATE TABLE account (owner text, balance int)",
-        "GRANT ALL ON account TO PUBLIC",
-    )
-    shop = Shop(database)
-    yield shop
-    database.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    )
-    for statement in shop.statements:
-        statement.join()
-    for session in shop.sessions:
-        session.close()
-    database.execute(f"DROP OWNED BY {APP}", f"DROP ROLE {APP}")
-
-
-def repair(shop: Shop, **params: Any) -> dict[str, Any]:
-    return shop.database.perform(
-        unblock.unblock,
-        arguments=unblock.ARGUMENTS,
-        name="postgresql_unblock",
-        repair=True,
-        **{"waiting_for": 1.0, "patience": 5.0, **params},
-    )
-
-
-def steps(result: dict[str, Any], key: str) -> list[tuple[str, str]]:
-    return [(entry["action"], entry["target"]) for entry in result[key]]
-
-
-def reason(result: dict[str, Any]) -> str:
-    (entry,) = result["kept"]
-    return str(entry["reason"])
+    with opened(database) as shop:
+        yield shop
 
 
 def test_quartet_postgresql_unblock(shop: Shop) -> None:
@@ -177,6 +76,7 @@ def test_who_is_idle_in_a_transaction_is_ended_only_where_that_is_allowed(shop: 
         holder.execute("SELECT 1")
 
 
+@one_version
 def test_what_a_savepoint_keeps_locked_after_a_cancel_is_a_failure_until_it_may_be_terminated(shop: Shop) -> None:
     """The cancel takes back what came after the savepoint; the lock from before it stays."""
     first = shop.hold("SAVEPOINT here")
@@ -186,7 +86,7 @@ def test_what_a_savepoint_keeps_locked_after_a_cancel_is_a_failure_until_it_may_
 
     assert (cancelled["changed"], cancelled["applied"], cancelled["status"]) == (True, [], "warning")
     assert failure["done"] is True
-    assert "it is idle in transaction (aborted) and still keeps 1 session waiting" in failure["error"]
+    assert "the session is idle in transaction (aborted) and still keeps 1 session waiting" in failure["error"]
     assert "terminate: true" in failure["error"]
     assert isinstance(blocking.join(), psycopg.errors.QueryCanceled)
     first.execute("ROLLBACK TO here")
@@ -199,6 +99,7 @@ def test_what_a_savepoint_keeps_locked_after_a_cancel_is_a_failure_until_it_may_
     assert waiting.join() is None
 
 
+@one_version
 def test_a_session_that_may_be_terminated_is_only_cancelled_where_that_is_enough(shop: Shop) -> None:
     holder = shop.hold()
     blocking, waiting = shop.work(holder), shop.wait()
@@ -211,6 +112,7 @@ def test_a_session_that_may_be_terminated_is_only_cancelled_where_that_is_enough
     assert holder.execute("SELECT 1 AS one").fetchone() == {"one": 1}
 
 
+@one_version
 def test_a_superuser_is_spared_by_everybody(shop: Shop) -> None:
     shop.work(shop.hold(user="tester"))
     shop.wait()
@@ -304,130 +206,6 @@ def test_the_right_to_end_others_is_named_where_it_is_missing(shop: Shop) -> Non
     assert unable["findings"][0]["remedy"] == 'GRANT pg_signal_backend TO "watcher"'
     assert len(able["applied"]) == 1
     assert isinstance(blocking.join(), psycopg.errors.QueryCanceled)
-
-
-@one_version
-def test_who_has_gone_by_the_time_is_not_needed_any_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = shop.hold()
-    waiting = shop.wait()
-
-    def execute(*arguments: Any, **more: Any) -> Any:
-        holder.rollback()
-        waiting.join()
-        return real(*arguments, **more)
-
-    real = unblock.execute
-    monkeypatch.setattr(unblock, "execute", execute)
-    result = repair(shop, terminate=True)
-
-    assert len(result["plan"]) == 1
-    assert (result["changed"], result["failures"], result["status"]) == (False, [], "ok")
-    assert reason(result) == "terminate was planned, but its transaction has ended by itself, and the session is idle"
-    assert not (shop.database.state_dir / "postgresql_unblock.ledger").exists()
-
-
-@one_version
-@pytest.mark.parametrize("change", ["another transaction", "works again"])
-def test_the_signal_itself_looks_once_more(shop: Shop, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """What happens in the last moment, when all has been looked at and the budget is charged."""
-    holder = shop.hold()
-    waiting = shop.wait()
-
-    def charge(*_arguments: Any, **_more: Any) -> None:
-        if change == "works again":
-            shop.work(holder)
-            return
-        holder.execute("ROLLBACK")
-        holder.execute("BEGIN")
-        holder.execute("SELECT 1")
-
-    monkeypatch.setattr(Ledger, "charge", charge)
-    result = repair(shop, terminate=True)
-
-    assert (result["changed"], result["failures"]) == (False, [])
-    assert "it is not what it was any more" in reason(result)
-    assert not holder.closed
-    assert waiting.thread.is_alive() == (change == "works again")
-
-
-@one_version
-@pytest.mark.parametrize("name", ["started", "began"])
-def test_another_with_the_same_pid_is_not_hit(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """As if it had got the pid of the one that was planned for."""
-    holder = shop.hold()
-    blocking = shop.work(holder)
-    shop.wait()
-    monkeypatch.setattr(unblock_act.Doer, "_require_needed", lambda *_arguments: None)
-    real = unblock_act._parameters
-    monkeypatch.setattr(
-        unblock_act, "_parameters", lambda process: real(replace(process, **{name: getattr(process, name) - 1}))
-    )
-    result = repair(shop, terminate=True)
-
-    assert (result["changed"], result["applied"], result["failures"]) == (False, [], [])
-    assert blocking.thread.is_alive()
-
-
-@one_version
-def test_of_two_at_once_one_does_it(shop: Shop) -> None:
-    blocking = shop.work(shop.hold())
-    waiting = shop.wait()
-    results: list[dict[str, Any]] = []
-    threads = [Thread(target=lambda: results.append(repair(shop))) for _number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert [entry["action"] for result in results for entry in result["applied"]] == ["cancel"]
-    assert [result["failures"] for result in results] == [[], []]
-    assert isinstance(blocking.join(), psycopg.errors.QueryCanceled)
-    assert waiting.join() is None
-
-
-@one_version
-def test_while_another_is_at_work_nothing_is_looked_at(shop: Shop) -> None:
-    other = shop.database.cluster.connect("postgres")
-    other.execute("SELECT pg_advisory_lock(%s)", (unblock.LOCK,))
-    result = repair(shop)
-    other.close()
-
-    assert (result["status"], result["plan"]) == ("skipped", [])
-    assert reason(result) == "another postgresql_unblock is at work on this server"
-
-
-@one_version
-def test_the_budgets_of_a_run_and_of_a_day_are_kept_by_all(shop: Shop) -> None:
-    """Two in the way of others; the one with more waiters comes first, and what is left is told."""
-    shop.database.execute("CREATE TABLE orders (id int)", "GRANT ALL ON orders TO PUBLIC")
-    few = shop.session()
-    few.execute("BEGIN")
-    few.execute("LOCK TABLE orders")
-    many = shop.hold()
-    waiting = [shop.wait("LOCK TABLE orders"), shop.wait(), shop.wait()]
-    first = repair(shop, terminate=True)
-    second = repair(shop, terminate=True, max_sessions_per_day=1, state_consumer="another")
-    third = repair(shop, terminate=True, max_sessions_per_day=2)
-
-    assert [step["target"].split()[1] for step in first["applied"]] == [str(many.info.backend_pid)]
-    assert first["status"] == "warning"
-    assert "max_sessions is 1" in reason(first)
-    assert second["plan"] == []
-    assert "1 session ended in the last 24 h, this run included, and max_sessions_per_day is 1" in reason(second)
-    assert [step["target"].split()[1] for step in third["applied"]] == [str(few.info.backend_pid)]
-    assert [statement.join() for statement in waiting] == [None, None, None]
-
-
-@one_version
-def test_who_cannot_be_counted_is_not_ended(shop: Shop) -> None:
-    shop.work(shop.hold())
-    shop.wait()
-    shop.database.state_dir.mkdir(mode=0o700)
-    (shop.database.state_dir / "postgresql_unblock.ledger").write_text("{")
-    result = repair(shop)
-
-    assert (result["plan"], result["status"]) == ([], "warning")
-    assert "how many were ended today is not known" in reason(result)
 
 
 @pytest.mark.parametrize("cluster", [17, 18], indirect=True)
