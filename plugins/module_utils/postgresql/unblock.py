@@ -137,8 +137,8 @@ def _finding(
     needed = [one for one in decisions if one.step or (one.refusal and one.refusal.needed)]
     waiting = "no session waits for a lock"
     if ground.waiting:
-        amount = counted(ground.waiting, "session waits", "sessions wait")
-        waiting = f"{amount} for a lock, the longest for {duration(ground.longest)}"
+        sessions = counted(ground.waiting, "session waits", "sessions wait")
+        waiting = f"{sessions} for a lock, the longest for {duration(ground.longest)}"
     outcomes = {id(one): _outcome(one, execution, settled) for one in decisions}
     evidence = [f"{one.blocker.words}: {one.said}; {outcomes[id(one)][1]}" for one in decisions]
     if not needed:

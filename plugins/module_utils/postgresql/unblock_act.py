@@ -31,24 +31,22 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.u
 
 # The session, and its transaction, that the plan was made for, and no other that has its pid by now. The signal goes
 # out while the server evaluates this very row, so that nothing is decided on an answer that grew old on its way.
-_THE_SAME = """
-   FROM pg_stat_activity b
-  WHERE b.pid = %(pid)s AND (extract(epoch FROM b.backend_start) * 1000000)::bigint = %(started)s
-    AND (extract(epoch FROM b.xact_start) * 1000000)::bigint = %(began)s
+_SIGNAL = """
+SELECT CASE WHEN %(terminate)s THEN pg_terminate_backend(b.pid) ELSE pg_cancel_backend(b.pid) END AS sent
+  FROM pg_stat_activity b
+ WHERE b.pid = %(pid)s AND (extract(epoch FROM b.backend_start) * 1000000)::bigint = %(started)s
+   AND (extract(epoch FROM b.xact_start) * 1000000)::bigint = %(began)s AND b.state = ANY (%(states)s)
+   AND NOT EXISTS (SELECT FROM pg_locks own WHERE own.pid = b.pid AND NOT own.granted)
+   AND EXISTS (SELECT FROM pg_locks w
+                WHERE NOT w.granted AND clock_timestamp() - w.waitstart >= make_interval(secs => %(waiting_for)s)
+                  AND b.pid = ANY (pg_blocking_pids(w.pid)))
 """
-_STILL_NEEDED = """
-    AND b.state = ANY (%(states)s)
-    AND NOT EXISTS (SELECT FROM pg_locks own WHERE own.pid = b.pid AND NOT own.granted)
-    AND EXISTS (SELECT FROM pg_locks w
-                 WHERE NOT w.granted AND clock_timestamp() - w.waitstart >= make_interval(secs => %(waiting_for)s)
-                   AND b.pid = ANY (pg_blocking_pids(w.pid)))
-"""
-_CANCEL = "SELECT pg_cancel_backend(b.pid) AS sent" + _THE_SAME + _STILL_NEEDED
-_TERMINATE = "SELECT pg_terminate_backend(b.pid) AS sent" + _THE_SAME + _STILL_NEEDED
-_COUNTED = """
+_WAITING = """
 SELECT (SELECT count(*) FROM pg_locks w WHERE NOT w.granted AND b.pid = ANY (pg_blocking_pids(w.pid))) AS waiting
+  FROM pg_stat_activity b
+ WHERE b.pid = %(pid)s AND (extract(epoch FROM b.backend_start) * 1000000)::bigint = %(started)s
+   AND (extract(epoch FROM b.xact_start) * 1000000)::bigint = %(began)s
 """
-_WAITING = _COUNTED + _THE_SAME
 _SESSION = """
 SELECT coalesce(state, '') AS state FROM pg_stat_activity
  WHERE pid = %(pid)s AND (extract(epoch FROM backend_start) * 1000000)::bigint = %(started)s
@@ -83,10 +81,8 @@ class Doer:
         # On the disk before the deed: a run that is killed in between has spent its session.
         with self.ledger.alone():
             self.ledger.charge(self.account, now=self.clock.now())
-        if step.action == TERMINATE:
-            self._send(_TERMINATE, process, IDLE)
-        else:
-            self._send(_CANCEL, process, WORKING)
+        terminate = step.action == TERMINATE
+        self._send(process, IDLE if terminate else WORKING, terminate=terminate)
         try:
             ended = self._see_it_through(step, process)
             return Effect(before=_before(blocker, process), after=self._after(blocker, process, ended))
@@ -105,10 +101,10 @@ class Doer:
         if not found[0]["waiting"]:
             raise NotNeeded("nobody waits for it any more")
 
-    def _send(self, statement: str, process: Process, states: Sequence[str]) -> None:
+    def _send(self, process: Process, states: Sequence[str], *, terminate: bool) -> None:
         """Raises NotNeeded where it is not as it was found, QueryError where it may not be done."""
-        more = {"states": list(states), "waiting_for": self.wanted.waiting_for}
-        rows = self.session.rows(statement, {**_parameters(process), **more})
+        more = {"states": list(states), "waiting_for": self.wanted.waiting_for, "terminate": terminate}
+        rows = self.session.rows(_SIGNAL, {**_parameters(process), **more})
         if not rows or not rows[0]["sent"]:
             raise NotNeeded(f"it is not what it was any more, and the session is {self._state(process)}")
 
@@ -122,7 +118,7 @@ class Doer:
         if waiting and step.action == CANCEL_OR_TERMINATE:
             try:
                 # Cancelled, it may sit idle in what is left of its transaction.
-                self._send(_TERMINATE, process, (*WORKING, *IDLE))
+                self._send(process, (*WORKING, *IDLE), terminate=True)
                 ended = "session"
             except NotNeeded:
                 pass
