@@ -19,7 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan im
     Unachieved,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import ConnectError, Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_ground import Blocker, Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_plan import (
     CANCEL_OR_TERMINATE,
@@ -82,7 +82,10 @@ class Doer:
         with self.ledger.alone():
             self.ledger.charge(self.account, now=self.clock.now())
         terminate = step.action == TERMINATE
-        self._send(process, IDLE if terminate else WORKING, terminate=terminate)
+        try:
+            self._send(process, IDLE if terminate else WORKING, terminate=terminate)
+        except ConnectError as error:
+            raise Unachieved(f"Whether the signal was sent is not known: {error.message}") from None
         try:
             ended = self._see_it_through(step, process)
             return Effect(before=_before(blocker, process), after=self._after(blocker, process, ended))
