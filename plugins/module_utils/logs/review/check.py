@@ -24,6 +24,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.checks import CHECKS as READING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import First, Trail, follow
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span, Stretch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Digest, Scanner, Wanted
@@ -35,7 +37,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.judge import Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import Asked
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.probe import probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import sift
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import Numbered, sift
 
 OWN = frozenset(check.id for check in (*READING, *REVIEW))
 MOST_REVIEWS = 50
@@ -167,7 +169,8 @@ def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> 
 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
-    digest = digest_of(trail.blocks(), form, current.asked.wanted)
+    stretches = trail.stretches() if isinstance(trail, Trail) else trail.blocks()
+    digest = digest_of(stretches, form, current.asked.wanted)
     mark = trail.mark()
     current.marks[source] = mark
     current.digests[source] = digest
@@ -176,22 +179,27 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
             source,
             losses=tuple((loss.reason, loss.bytes) for loss in trail.losses),
             behind=trail.behind,
-            lines=trail.lines,
+            lines=digest.lines,
             odd_lines=trail.cut_lines + digest.unread,
             first_seen=trail.first_seen,
         )
     )
 
 
-def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted) -> Digest:
+def digest_of(stretches: Iterator[Stretch], form: Format | None, wanted: Wanted) -> Digest:
     """All of a stream in one digest; without a format it is seen from the first line."""
-    first = next(blocks, None)
+    first = next(stretches, None)
     if first is None:
         return Digest()
-    form = form or recognise(first)
+    form = form or recognise(first.begin(LINE_LIMIT) if isinstance(first, Span) else first)
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
-    scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
+    extra = [_in_raw(one, form) for one in wanted.include]
+
+    def passed() -> Iterator[Numbered]:
+        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
+
+    scanner.feed(passed())
     return scanner.finish()
 
 
