@@ -37,6 +37,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     parse_places,
     recognise,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Stretch, text_of
 
 #: How many older pieces, read to their ends, a mark still knows; two suffice, the others are for who deletes some.
 KNOWN_PIECES = 4
@@ -71,8 +72,7 @@ class Trail:
 
     ``unreadable`` says why the live log cannot be read, in words that go on from its path; ``gone``: it is not there.
     ``behind`` is how many bytes were left for the next run because the budget was spent. ``first_seen``: no mark of it
-    was known. ``lines``, ``bytes_read`` count what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by
-    ``cut_bytes`` together.
+    was known. ``lines`` counts what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by ``cut_bytes``.
     """
 
     path: str
@@ -84,12 +84,12 @@ class Trail:
     budget: int | None = None
     limit: int = LINE_LIMIT
     lines: int = 0
-    bytes_read: int = 0
     cut_lines: int = 0
     cut_bytes: int = 0
     behind: int = 0
     #: Places of what cannot be opened now, and may be again.
     pending: list[Place] = field(default_factory=list)
+    _reader: PieceReader | None = None
 
     @property
     def lost(self) -> Loss | None:
@@ -101,17 +101,24 @@ class Trail:
         The last line of the live log is left for the next run until its newline is there. Lines longer than ``limit``
         are cut. May be abandoned between two blocks; then ``mark()`` is the place behind the last block taken.
         """
+        for stretch in self._stretches(by_place=False):
+            yield text_of(stretch)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The same lines as ``blocks()``, where it can be as places in the file; ``lines`` does not count those."""
+        return self._stretches(by_place=True)
+
+    def _stretches(self, *, by_place: bool) -> Iterator[Stretch]:
         spent = 0
         newest = next((piece for piece in reversed(self.pieces) if not piece.live), None)
         for piece in self.pieces:
             if self.budget is not None and spent >= self.budget:
                 break
-            reader = PieceReader(piece, limit=self.limit, is_final=piece.compression != "" or piece is not newest)
+            is_final = piece.compression != "" or piece is not newest
+            reader = self._reader = PieceReader(piece, limit=self.limit, is_final=is_final, by_place=by_place)
             left = None if self.budget is None else self.budget - spent
             try:
-                for block in reader.read(left):
-                    self.bytes_read += len(block)
-                    yield block
+                yield from reader.read(left)
             finally:
                 spent += reader.spent
                 self.lines += reader.cutter.lines
@@ -128,6 +135,8 @@ class Trail:
 
     def mark(self) -> dict[str, Any]:
         """Where the next run goes on, fit for JSON; right at any moment between two blocks."""
+        if self._reader:
+            self._reader.settle()
         places = [piece.place for piece in self.pieces if piece.place]
         read = [place for place in places if place.done and not place.live]
         forgotten = set(read[:-KNOWN_PIECES])

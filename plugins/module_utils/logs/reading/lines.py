@@ -56,6 +56,12 @@ class LineCutter:
         self.lines += 1
         return kept + b"\n"
 
+    def put_back(self) -> int:
+        """Forget the line that goes on, and is not too long; returns how many bytes of the stream that are."""
+        unfinished, self.unfinished = self.unfinished, 0
+        self._kept = b""
+        return unfinished
+
     def _prolong(self, data: bytes) -> None:
         self.unfinished += len(data)
         if self.overflowing:

@@ -30,6 +30,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow,
     joined,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span, Stretch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Digest, Scanner, Wanted
@@ -41,7 +43,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.judge import Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import Asked
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.probe import probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import sift
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import Numbered, sift
 
 OWN = frozenset(check.id for check in (*READING, *REVIEW))
 MOST_REVIEWS = 50
@@ -189,7 +191,8 @@ def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
     known = FORMATS.get(str(current.before.get("formats", {}).get(source, "")))
-    digest = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
+    stretches = trail.stretches() if isinstance(trail, Trail) else trail.blocks()
+    digest = digest_of(stretches, form, current.asked.wanted, known=known)
     current.forms[source] = digest.form
     mark = trail.mark()
     current.marks[source] = mark
@@ -199,27 +202,34 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
             source,
             lost=joined(trail.losses),
             behind=trail.behind,
-            lines=trail.lines,
+            lines=digest.lines,
             odd_lines=trail.cut_lines + digest.unread,
             first_seen=trail.first_seen,
         )
     )
 
 
-def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None) -> Digest:
+def digest_of(
+    stretches: Iterator[Stretch], form: Format | None, wanted: Wanted, *, known: Format | None = None
+) -> Digest:
     """All of a stream in one digest.
 
     Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
     """
-    first = next(blocks, None)
+    first = next(stretches, None)
     if first is None:
         return Digest(form=(form or known or FORMATS["text"]).name)
     if form is None:
-        form = recognise(first)
+        form = recognise(first.begin(LINE_LIMIT) if isinstance(first, Span) else first)
         form = known if known and form.name == "text" else form
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
-    scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
+    extra = [_in_raw(one, form) for one in wanted.include]
+
+    def passed() -> Iterator[Numbered]:
+        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
+
+    scanner.feed(passed())
     return scanner.finish()
 
 

@@ -39,9 +39,10 @@ class Digest:
     """What a log had to say: events by level, kinds by template, and what is not in them.
 
     ``other`` counts events whose kinds did not fit; ``ignored`` those that the user does not want to hear of.
-    ``unread`` counts lines that passed the sieve and do not have the log's format, which is ``form``.
+    ``lines`` counts all lines, ``unread`` those that passed the sieve and do not have the log's format, ``form``.
     """
 
+    lines: int = 0
     levels: dict[Level, int] = field(default_factory=dict)
     kinds: dict[str, Kind] = field(default_factory=dict)
     other: int = 0
