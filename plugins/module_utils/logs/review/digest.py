@@ -105,7 +105,7 @@ class Scanner:
             if plain and line[:1] in (b" ", b"\t"):
                 # It goes on from something that was no error.
                 continue
-            entry = self.form.read(line)
+            entry = self._read(line)
             if entry is None:
                 self.digest.unread += 1
                 continue
@@ -121,11 +121,18 @@ class Scanner:
             self._close()
         return self.digest
 
+    def _read(self, line: bytes) -> Entry | None:
+        """The entry of a line; None for one that is not understood, whatever it is that its writer came upon."""
+        try:
+            return self.form.read(line)
+        except Exception:  # noqa: BLE001
+            return None
+
     def _judge(self, entry: Entry) -> Level | None:
         """The level at which an entry counts; None for one that does not."""
         if entry.level and at_least(entry.level, self.wanted.least):
             return entry.level
-        if self.form.notable and self.form.notable.search(entry.text):
+        if self.form.notable and self.form.notable(entry.text):
             self.digest.notable += 1
             return "warning"
         if any(pattern.search(entry.text) for pattern in self.wanted.include):
@@ -137,10 +144,10 @@ class Scanner:
         if self.form.plain:
             text, writer = line, b""
             if self._writer:
-                entry = self.form.read(line)
+                entry = self._read(line)
                 text, writer = (entry.text, entry.writer) if entry else (line, b"")
         else:
-            read = self.form.read(line)
+            read = self._read(line)
             if read is None:
                 return False
             text, writer = read.text, read.writer

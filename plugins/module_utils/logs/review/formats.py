@@ -37,7 +37,7 @@ class Entry:
 class Format:
     """``sieve`` is for errors, ``warnings`` what it needs beside for warnings; ``plain``: a line is its own text.
 
-    ``notable`` is told although the server gives it no level of an error.
+    What ``notable`` finds in an entry's text is told although the server gives it no level of an error.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Format:
     warnings: str
     read: Callable[[bytes], Entry | None]
     plain: bool = False
-    notable: re.Pattern[bytes] | None = None
+    notable: Callable[[bytes], object] | None = None
 
 
 #: Short words let more lines pass than they have to; to ask for what stands around them would make the sieve slower.
@@ -112,6 +112,9 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)[:2000]
 
 
+_PRIORITIES = frozenset("01234567")
+
+
 def read_journal(line: bytes) -> Entry | None:
     """An entry of ``journalctl -o json``: its priority, or the level in the text of what was written to an output."""
     fields = _object(line)
@@ -126,8 +129,9 @@ def read_journal(line: bytes) -> Entry | None:
     else:
         text = str(message or "").encode("utf-8", "replace")
     writer = str(fields.get("_SYSTEMD_UNIT") or fields.get("SYSLOG_IDENTIFIER") or fields.get("_COMM") or "")
-    priority = str(fields.get("PRIORITY") or "6")
-    given = syslog_level(int(priority)) if priority.isdigit() else "low"
+    # Whoever writes to the journal's socket sets this field as he likes.
+    priority = str(fields.get("PRIORITY"))
+    given = syslog_level(int(priority)) if priority in _PRIORITIES else "low"
     said = own_level(text)
     if given == "low" and said is not None:
         given = said
@@ -137,11 +141,13 @@ def read_journal(line: bytes) -> Entry | None:
 #: Columns of PostgreSQL's csvlog, of which each version only appends more.
 _CSV_SEVERITY, _CSV_MESSAGE = 11, 13
 _CSV_BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [^,]{1,40},")
-#: What PostgreSQL says at the level LOG, and somebody should know.
+#: What PostgreSQL says at the level LOG, and somebody should know. Only at the beginning of a message, for a logged
+#: statement may say anything.
 _NOTABLE = re.compile(
-    rb"temporary file: |skipping (?:vacuum|analyze) of |checkpoints are occurring too frequently|terminated by signal"
-    rb"|database system was interrupted|was not properly shut down|still waiting for .+ after |archive command failed"
-    rb"|automatic vacuum of table .+ canceled|canceling autovacuum task"
+    rb"(?:LOG|WARNING): (?:temporary file: |skipping (?:vacuum|analyze) of |checkpoints are occurring too frequently"
+    rb"|database system was (?:interrupted|not properly shut down)|process \d+ still waiting for "
+    rb"|archive command (?:failed|was terminated)|canceling autovacuum task"
+    rb"|(?:[\w ]{1,40} process|background worker).{0,100} was terminated by signal )"
 )
 _NOTABLE_WORDS = (
     r"temporary file|skipping (vacuum|analyze) of|occurring too frequently|terminated by signal|was interrupted"
@@ -242,28 +248,28 @@ FORMATS: Mapping[str, Format] = {
             rf",(error|fatal|panic),|{_NOTABLE_WORDS}",
             ",warning,",
             read_postgresql_csv,
-            notable=_NOTABLE,
+            notable=_NOTABLE.match,
         ),
         Format(
             "postgresql_json",
             rf'"error_severity" ?: ?"(error|fatal|panic)"|{_NOTABLE_WORDS}',
             r'"error_severity" ?: ?"warning"',
             read_postgresql_json,
-            notable=_NOTABLE,
+            notable=_NOTABLE.match,
         ),
         Format(
             "postgresql",
             rf"(error|fatal|panic):  |{_NOTABLE_WORDS}",
             "warning:  ",
             read_postgresql_text,
-            notable=_NOTABLE,
+            notable=_NOTABLE.match,
         ),
         Format(
             "mysql",
             rf"\[error\]|{_WORDS}|^[[:space:]]|crash recovery|not shut ?down normally|got signal|marked as crashed",
             r"\[warning\]",
             read_mysql,
-            notable=_MYSQL_NOTABLE,
+            notable=_MYSQL_NOTABLE.search,
         ),
     )
 }

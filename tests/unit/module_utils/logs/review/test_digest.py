@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Digest,
     Wanted,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS, recognise
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
+    FORMATS,
+    Entry,
+    Format,
+    recognise,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
@@ -232,6 +238,63 @@ def test_postgresql_s_formats_are_read_by_their_fields() -> None:
     assert not any("bob" in kind for kind in digest.kinds)
     entry = {"error_severity": "ERROR", "state_code": "40P01", "message": "deadlock detected"}
     assert kinds(review(json.dumps(entry) + "\n")) == {"ERROR: deadlock detected": 1}
+
+
+QUERY = "SELECT * FROM tickets WHERE text LIKE $$temporary file: John Smith$$"
+
+
+@pytest.mark.parametrize(
+    ("message", "level"),
+    [
+        ('temporary file: path ""base/pgsql_tmp/pgsql_tmp88.0"", size 1073741824', "warning"),
+        ("process 88 still waiting for ShareLock on transaction 7 after 1000.1 ms", "warning"),
+        ('skipping vacuum of ""rooms"" --- lock not available', "warning"),
+        ("archive command failed with exit code 1", "warning"),
+        ("database system was interrupted; last known up at 2026-11-25 10:00:00 UTC", "warning"),
+        ("database system was not properly shut down; automatic recovery in progress", "warning"),
+        ("server process (PID 88) was terminated by signal 9: Killed", "fatal"),
+        (f"statement: {QUERY}", None),
+        (f"duration: 12.5 ms  execute <unnamed>: {QUERY}", None),
+        ("statement: " + "still waiting for " * 3000, None),
+    ],
+)
+def test_what_postgresql_says_is_notable_and_what_a_statement_says_is_not(message: str, level: str | None) -> None:
+    digest = review(CSV.format(severity="LOG", state="00000", message=message))
+    assert list(digest.levels) == ([level] if level else [])
+
+
+@pytest.mark.parametrize("priority", ["\u00b2", "9" * 5000, "", None, [3], {"a": 1}, 3.5, True, "-1", "8"])
+def test_a_priority_that_journald_never_wrote_stops_nothing(priority: object) -> None:
+    entries = [{"MESSAGE": "[error] odd", "PRIORITY": priority}, {"MESSAGE": "plain", "PRIORITY": "3"}]
+    digest = review("".join(json.dumps(entry) + "\n" for entry in entries), form="journal")
+    assert kinds(digest) == {"[error] odd": 1, "plain": 1}
+
+
+def test_a_line_that_nobody_foresaw_is_skipped_and_counted() -> None:
+    def read(line: bytes) -> Entry:
+        if b"odd" in line:
+            raise ZeroDivisionError
+        return Entry(line, "error")
+
+    form = replace(FORMATS["text"], read=read)
+    digest = digest_of(iter([b"error one\nerror odd\nerror two\n"]), form, Wanted())
+    assert (digest.events, digest.unread) == (2, 1)
+
+
+_ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["message", "stack", "level"]), inner),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    "form", [form for form in FORMATS.values() if form.name in ("json", "journal")], ids=lambda f: f.name
+)
+@given(st.dictionaries(st.sampled_from(["level", "msg", "err", "log", "stack", "MESSAGE", "PRIORITY", "_PID"]), _ODD))
+def test_fields_of_any_kind_are_read(form: Format, fields: dict[str, object]) -> None:
+    entry = form.read(json.dumps(fields).encode())
+    assert entry is None or isinstance(entry.text, bytes)
 
 
 @pytest.mark.parametrize(
