@@ -19,9 +19,16 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
 MOST_TEMPLATES = 2000
-_MEMO_ENTRIES = 4096
-_MEMO_LINE = 1000
-_DIGITS = b"0123456789"
+_MEMO_ENTRIES = 8192
+#: Levels and templates look at no more of a line than this.
+_MEMO_LINE = 2100
+#: One digit for all: without them ``step7 error: x`` would be ``step error: x``, which says its level in another place.
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _shape(line: bytes) -> bytes:
+    """The line with ``0`` for every number, or a few of them for a long one."""
+    return line[:_MEMO_LINE].translate(_ZEROS).replace(b"000", b"0").replace(b"00", b"0")
 
 
 @dataclass
@@ -80,7 +87,7 @@ class Scanner:
         self.form = form
         self.wanted = wanted
         self.digest = Digest(form=form.name)
-        #: What was found out of a line without its digits: None for no event; lines of a kind differ in little else.
+        #: What was found out of a line of this shape: None for no event; lines of a kind differ in little but digits.
         self._memo: dict[bytes, tuple[Kind | None, Level] | None] = {}
         self._lines: list[bytes] = []
         self._level: Level = "error"
@@ -96,7 +103,7 @@ class Scanner:
                 continue
             if self._lines:
                 self._close()
-            shape = line[:_MEMO_LINE].translate(None, _DIGITS) if quick else b""
+            shape = _shape(line) if quick else b""
             if quick and shape in memo:
                 known = memo[shape]
                 if known is not None:

@@ -384,3 +384,21 @@ def test_a_reader_that_stops_leaves_nothing_behind() -> None:
     lines = sieve.sift((b"[error] x\n" * 7000 for _block in range(1000)), FORMATS["text"].sieve)
     assert next(iter(lines)) == (1, b"[error] x")
     lines.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("first", ["step error: lost", "step7 error: lost", "step 17 error: lost", "[7error] lost"])
+def test_what_a_line_counts_for_does_not_depend_on_the_lines_before_it(first: str) -> None:
+    others = [
+        "step error: lost",
+        "step7 error: lost",
+        "step77 error: lost",
+        "step 7 error: lost",
+        "[error] lost",
+        "ERROR7",
+    ]
+    alone = {line: review(line + "\n").events for line in (first, *others)}
+    assert review("".join(f"{line}\n" for line in (first, *others))).events == sum(
+        alone[line] for line in (first, *others)
+    )
+    for other in others:
+        assert review(f"{other}\n{first}\n").events == alone[other] + alone[first]
