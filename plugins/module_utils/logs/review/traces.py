@@ -24,6 +24,8 @@ _EXCEPTION = re.compile(
 _ENDS_PYTHON = re.compile(rb"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?::\s|$)")
 _PYTHON_FRAME = re.compile(rb'\s*File "(?:[^"]{0,300}/)?([^"/]{1,200})", line \d+, in (\S{1,200})')
 _OTHER_FRAME = re.compile(rb"\s*at (?:async )?(?:new )?([\w$.<>\[\] ]{1,200}?)\s*\(|\s*at (\S{1,200})")
+#: What PostgreSQL's clients write below an exception: rows and statements of the user's, and no exception.
+_BESIDE = re.compile(rb"(?:DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LINE \d+): ")
 TRACEBACK = b"Traceback (most recent call last):"
 
 
@@ -55,7 +57,8 @@ def is_crash(text: bytes) -> bool:
 def essence(lines: Sequence[bytes]) -> bytes:
     """What tells one trace from another: the message, the exception, and the place that raised it."""
     head = lines[0]
-    exceptions = [line for line in lines[1:] if line[:1] not in (b" ", b"\t") and not _JOINS.match(line)]
+    others = [line for line in lines[1:] if line[:1] not in (b" ", b"\t") and not _JOINS.match(line)]
+    exceptions = [line for line in others if not _BESIDE.match(line)]
     causes = [line for line in lines[1:] if line.startswith(b"Caused by: ")]
     parts = [] if TRACEBACK in head and exceptions else [head]
     if causes:

@@ -98,6 +98,56 @@ def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
     assert template(line) == wanted
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (b"Duplicate entry 'Conan O'Brien' for key 'name'", "Duplicate entry <text> for key <text>"),
+        (b"note='%s' AND name='Bob'" % (b"s" * 501), "note=<text> AND name=<text>"),
+        (b"note='%s' AND name='Bob'" % (b"s" * 2500), "note=<text>"),
+        (b'body "%s" refused' % (b"s" * 501), "body <text> refused"),
+        (b"IN ('O''Brien','x'), E'a\\'b', N'c'", "IN (<text>,<text>), E<text>, N<text>"),
+        (b"name = $$John Smith$$ AND note = $x$a $$ b$x$ failed", "name = <text> AND note = <text> failed"),
+        (b"can't read '/srv/a', isn't 'there'", "can't read <text>, isn't <text>"),
+        (b"paid $5 and $6$ today", "paid $<n> and $<n>$ today"),
+        (b"SECRET_KEY: topsecret is short", "SECRET_KEY: *** is short"),
+        (b"api_key_old=abc, key: def", "api_key_old=***, key: ***"),
+        (b"token abcDEFghi expired", "token *** expired"),
+        (b"login with password hunter2 failed", "login with password *** failed"),
+        (b"unexpected token in line 7", "unexpected token in line <n>"),
+        (b"password authentication failed for user 'bob'", "password authentication failed for user <text>"),
+        (b"token expired, no key there", "token expired, no key there"),
+        (b"Key (name, card)=(John (Jr) Smith, 4111) already exists.", "Key (name, card)=(<text>) already exists."),
+        (b"Key (lower(name::text))=(bob) already exists.", "Key (lower(name::text))=(<text>) already exists."),
+        (b"Failing row contains (7, John Smith).", "Failing row contains (<text>)."),
+        (b"STATEMENT:  select name from tickets where secret", "STATEMENT: <statement>"),
+        (b"LOG: duration: 12.5 ms  execute <unnamed>: select smith", "LOG: duration: <n> ms execute <unnamed>: <statement>"),
+        (b"DETAIL: Failed process was running: select smith", "DETAIL: Failed process was running: <statement>"),
+    ],
+)  # fmt: skip
+def test_what_is_personal_or_secret_goes_out_of_a_template(line: bytes, wanted: str) -> None:
+    assert template(line) == wanted
+
+
+def test_a_statement_is_not_shown_although_it_is_included() -> None:
+    text = CSV.format(severity="LOG", state="00000", message="statement: select smith from tickets")
+    digest = review(text, wanted=Wanted(include=[re.compile(b"tickets")], examples=True))
+    (kind,) = digest.kinds.values()
+    assert (kind.text, kind.example) == ("LOG: statement: <statement>", "LOG: statement: <statement>")
+
+
+def test_a_row_below_an_exception_is_not_shown() -> None:
+    text = (
+        "[error] Internal Server Error: /signup\nTraceback (most recent call last):\n"
+        '  File "/app/x.py", line 3, in save\n    cur.execute(q)\n'
+        "psycopg2.errors.UniqueViolation: duplicate key value violates unique constraint\n"
+        "DETAIL:  Key (name)=(John Smith) already exists.\n"
+    )
+    digest = review(text, wanted=Wanted(examples=True))
+    (kind,) = digest.kinds.values()
+    assert "UniqueViolation: duplicate key value" in kind.text
+    assert "John" not in kind.text + kind.example
+
+
 def test_an_example_has_no_secret_and_no_mail_address() -> None:
     shown = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
     assert shown == "login of <email> with password=*** failed"
