@@ -84,6 +84,7 @@ class Trail:
     budget: int | None = None
     limit: int = LINE_LIMIT
     lines: int = 0
+    bytes_read: int = 0
     cut_lines: int = 0
     cut_bytes: int = 0
     behind: int = 0
@@ -121,6 +122,7 @@ class Trail:
                 yield from reader.read(left)
             finally:
                 spent += reader.spent
+                self.bytes_read += reader.spent
                 self.lines += reader.cutter.lines
                 self.cut_lines += reader.cutter.cut_lines
                 self.cut_bytes += reader.cutter.cut_bytes

@@ -70,6 +70,26 @@ class Digest:
             kind.count += 1
 
 
+def together(one: Digest, other: Digest) -> Digest:
+    """Two files of one log as one."""
+    both = Digest(form=other.form or one.form)
+    for digest in (one, other):
+        for level, times in digest.levels.items():
+            both.levels[level] = both.levels.get(level, 0) + times
+        for text, kind in digest.kinds.items():
+            known = both.kinds.get(text)
+            if known is None and len(both.kinds) >= MOST_TEMPLATES:
+                both.other += kind.count
+                continue
+            if known is None:
+                known = both.kinds[text] = Kind(text, kind.level, 0, kind.example)
+            known.count += kind.count
+            known.level = max(known.level, kind.level, key=RANK.__getitem__)
+        for name in ("other", "ignored", "unread", "notable", "lines"):
+            setattr(both, name, getattr(both, name) + getattr(digest, name))
+    return both
+
+
 @dataclass
 class Wanted:
     """What counts: from which level on, what beside, and what not."""
