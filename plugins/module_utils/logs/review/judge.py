@@ -156,8 +156,8 @@ def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequenc
             yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
     first = [one.source for one in accounts if one.hours is None and one.sightings]
     if compared and first and "logs.new" in checks:
-        words = f"{counted(len(first), 'log')} could not be compared, for this was the first review of each"
-        yield CATALOGUE.stated("logs.new", "first reviews", "skipped", words, evidence=_some(first))
+        told_of = f"{counted(len(first), 'log')} could not be compared, for this was the first review of each"
+        yield CATALOGUE.stated("logs.new", "first reviews", "skipped", told_of, evidence=_some(first))
 
 
 def _some(names: Sequence[str]) -> list[str]:
