@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import IO
@@ -32,8 +31,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 _PIPE = 1 << 20
 #: ``F_SETPIPE_SZ`` of fcntl(2), which Python has a name for since 3.10.
 _SET_PIPE_SIZE = 1031
-#: Seconds after which whoever computes makes room for whoever feeds.
-_PATIENCE = 0.0002
 #: Less than this is sifted here, for to start a program takes longer.
 _SMALL = 1 << 20
 #: A line of grep's output: ``12:text`` for a match, ``13-text`` for the line behind it.
@@ -123,10 +120,7 @@ def _by_grep(grep: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
     if process.stdin is None or process.stdout is None:
         raise AssertionError("pipes were asked for")
     feeder = _Feeder(process.stdin, stretches, last.encode() + b"\n")
-    patience = sys.getswitchinterval()
     try:
-        # grep would wait for the feeder while the feeder waits for us to make room.
-        sys.setswitchinterval(_PATIENCE)
         feeder.start()
         number, line = yield from _numbered(process.stdout.fileno())
         feeder.join()
@@ -136,7 +130,6 @@ def _by_grep(grep: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
             raise MaintenanceError("'grep' ended with an error while it sifted a log.")
         return number - 1
     finally:
-        sys.setswitchinterval(patience)
         process.kill()
         process.stdout.close()
         feeder.join()
