@@ -7,9 +7,6 @@ A *quick* one lets each variable run to the first byte of what follows it, which
 takes for granted that nobody is logged in, as is so in most lines. What it leaves is given to the *strict* one, which
 stays within a line and knows escaped quotes; what that leaves is no request. Where many are logged in, the quick one
 learns it.
-
-A variable could run over the end of a line only where the next line goes on as if it were the same: two broken lines
-that complete each other count as one request.
 """
 
 from __future__ import annotations
@@ -80,10 +77,10 @@ class Expression:
         width = self.quick.pattern.groups + 1
         flat = self.quick.pattern.split(block)
         columns = self._quick_columns(flat, width)
-        if b"\n" in b"".join(columns.addresses):
-            # A line of one word has become part of the next one's address.
-            return self._strict_columns(block)
         between = b"".join(flat[0::width])
+        if block.count(b"\n") > len(columns.heads) + between.count(b"\n"):
+            # A request holds the end of a line: it is made of two, such as a line of one word and the next one.
+            return self._strict_columns(block)
         return self._completed(columns, between) if between else columns
 
     def _quick_columns(self, flat: list[bytes], width: int) -> Columns:

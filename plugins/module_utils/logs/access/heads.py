@@ -39,13 +39,15 @@ _NOTHING_THERE = frozenset({"400", "404", "405", "410"})
 class Cell:
     """One route and status: what its lines said, gathered as ``size, time, address`` one after the other.
 
-    Attacks have a cell of their own, for the sizes of their answers are not what is usual.
+    Attacks have a cell of their own, for the sizes of their answers are not what is usual. ``waiting`` is how many of
+    the rows were there already when others were counted.
     """
 
     route: str
     status: str
     attacks: bool = False
     rows: list[bytes] = field(default_factory=list)
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ closer look.
 from __future__ import annotations
 
 import gc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -28,6 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
     script,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import (
+    LONG_HEAD,
     NO_TIME,
     Heads,
     Row,
@@ -44,8 +45,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 
 #: A block is taken apart in slices that fit a processor's cache with everything made of them.
 SLICE = 128 * 1024
-#: Rows that are gathered before they are counted.
-_GATHERED = 5_000
+#: Rows that are gathered before they are counted, and how many of a cell are too few to be worth it.
+_GATHERED, _FEW = 5_000, 60
 #: Different texts of times that a route and status counts before they become buckets.
 _MAX_TEXTS = 4000
 #: Answers of a route whose size is kept at each counting, so that a busy route costs no more than others: more of
@@ -79,11 +80,15 @@ class Pass:
         self.seconds = Seconds(divisor)
         self.failing: set[bytes] = set()
         self.nonsense: list[bytes] = []
+        #: Rows of heads that ask for a closer look, in the order of their lines, and what is known of such heads.
+        self.closer: list[bytes] = []
+        self.closely: dict[bytes, Head] = {}
         #: Heads of what is not there; the next lines may show that their route is one of the application's after all.
         self.provisional: list[bytes] = []
         self.flagged: dict[bytes, Verdict] = {}
         self.flagged_seen: dict[bytes, int] = {}
         self.gathered = 0
+        self.waiting = 0
         self.place = 0
         self.stretch_began = ""
         self.last_block = b""
@@ -95,7 +100,7 @@ class Pass:
                 self.place = max(self.place, number << 32)
                 for piece in slices(block):
                     self.feed(piece)
-            self.count()
+            self.count(last=True)
             for share in self.tally.shares.values():
                 self._fold_times(share)
         self.tally.overflowed = self.reader.routes.overflowed
@@ -112,10 +117,12 @@ class Pass:
         addresses = _last_forwarded(columns.addresses) if self.forwarded else columns.addresses
         if addresses:
             tally.addresses.update(addresses)
-        takes = map(self.heads.__getitem__, columns.heads)
+        places = list(map(self.heads.__getitem__, columns.heads))
         row_of = zip(columns.sizes or repeat(b"-"), columns.times or repeat(b"-"), addresses or repeat(b"-"))
-        for take, row in zip(takes, row_of):
-            take(row)
+        # A deque without room runs through in C.
+        deque(map(list.extend, places, row_of), maxlen=0)
+        if self.closer:
+            self._look_closer_at([head for head, place in zip(columns.heads, places) if place is self.closer])
         self.gathered += rows
         if self.failing:
             self._name_users(columns, addresses)
@@ -127,30 +134,34 @@ class Pass:
         if self.gathered >= _GATHERED:
             self.count()
 
-    def _look(self, head: bytes) -> Callable[[Row], None]:
+    def _look(self, head: bytes) -> list[bytes]:
+        """The list that takes the rows of a head."""
         found = self.reader.look(head, self.cell_of)
         if found is None:
-            return self.nonsense.extend
+            return self.nonsense
         if isinstance(found, Cell):
-            return found.rows.extend
-
-        extend = found.cell.rows.extend
+            return found.rows
+        self.closely[head] = found
         if found.part == "missing" and not found.verdict.attack:
             self.provisional.append(head)
-            path = (found.path.encode("utf-8", "replace"),)
-            count = self.tally.missing.update
+        return self.closer
 
-            def note_missing(row: Row) -> None:
-                extend(row)
-                count(path)
-
-            return note_missing
-
-        def look_closer(row: Row) -> None:
-            extend(row)
-            self._look_closer(head, found, row)
-
-        return look_closer
+    def _look_closer_at(self, heads: Sequence[bytes]) -> None:
+        """Rows whose heads, given in the order of their lines, are not ordinary; they count in their cells as well."""
+        values = iter(self.closer)
+        missing: list[bytes] = []
+        for head, row in zip(heads, zip(values, values, values)):
+            known = self.closely[head]
+            known.cell.rows.extend(row)
+            if known.part == "missing" and not known.verdict.attack:
+                missing.append(known.path.encode("utf-8", "replace"))
+            else:
+                self._look_closer(head, known, row)
+        self.closer.clear()
+        self.tally.missing.update(missing)
+        for head in heads:
+            if len(head) > LONG_HEAD:
+                self.closely.pop(head, None)
 
     def _mark_times(self, block: bytes) -> None:
         if not self.tally.began:
@@ -263,19 +274,25 @@ class Pass:
                 suspect.failures += 1
                 suspect.first_failure = self.place if suspect.first_failure < 0 else suspect.first_failure
 
-    def count(self) -> None:
-        """Count what was gathered, and forget it."""
+    def count(self, *, last: bool = False) -> None:
+        """Count what was gathered, and forget it; what a cell has few of may wait, but for the last time."""
         errors = requests = 0
         self.nonsense.clear()
         for head in self.provisional:
             self.heads.pop(head, None)
+            self.closely.pop(head, None)
         self.provisional.clear()
+        few = 0 if last or self.waiting > _GATHERED else _FEW
+        self.waiting = 0
         for (route, status, attacks), cell in self.cell_of.cells.items():
             rows = cell.rows
-            if not rows:
-                continue
             many = len(rows) // 3
-            requests += many
+            requests += many - cell.waiting
+            errors += many - cell.waiting if status >= "500" else 0
+            cell.waiting = many if many < few else 0
+            if cell.waiting or not many:
+                self.waiting += many
+                continue
             share = self.tally.shares.get((route, status))
             if share is None:
                 share = self.tally.shares[route, status] = Share()
@@ -285,13 +302,13 @@ class Pass:
             self._count_times(share, rows[1::3])
             if status >= "400":
                 self.tally.failing.update(rows[2::3])
-                errors += many if status >= "500" else 0
             elif status[0] == "2" and not attacks:
                 _keep_sizes(share, sizes)
             rows.clear()
         self._close_stretch(errors, requests)
         self.gathered = 0
-        self.heads.trim()
+        if self.heads.trim():
+            self.closely.clear()
         if sum(len(share.texts) for share in self.tally.shares.values()) > _MAX_ALL_TEXTS:
             for share in self.tally.shares.values():
                 self._fold_times(share)
