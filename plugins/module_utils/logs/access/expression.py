@@ -7,6 +7,9 @@ A *quick* one lets each variable run to the first byte of what follows it, which
 takes for granted that nobody is logged in, as is so in most lines. What it leaves is given to the *strict* one, which
 stays within a line and knows escaped quotes; what that leaves is no request. Where many are logged in, the quick one
 learns it.
+
+A variable could run over the end of a line only where the next line goes on as if it were the same: two broken lines
+that complete each other count as one request.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ NO_COLUMN: Sequence[bytes] = ()
 class Columns:
     """The requests of a block, a sequence of bytes for each variable; an empty one where the format lacks it.
 
-    ``users`` is empty too where no line names one.
+    ``users`` is empty too where no line names one. ``lines`` is how many lines they are of, None: not counted.
     """
 
     heads: Sequence[bytes] = NO_COLUMN
@@ -34,6 +37,7 @@ class Columns:
     times: Sequence[bytes] = NO_COLUMN
     agents: Sequence[bytes] = NO_COLUMN
     users: Sequence[bytes] = NO_COLUMN
+    lines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,11 @@ class Expression:
         width = self.quick.pattern.groups + 1
         flat = self.quick.pattern.split(block)
         columns = self._quick_columns(flat, width)
-        between = b"".join(flat[0::width])
-        if block.count(b"\n") > len(columns.heads) + between.count(b"\n"):
-            # A request holds the end of a line: it is made of two, such as a line of one word and the next one.
+        if b"\n" in b"".join(columns.addresses):
+            # A line of one word has become part of the next one's address.
             return self._strict_columns(block)
+        between = b"".join(flat[0::width])
+        columns.lines = len(columns.heads) + between.count(b"\n")
         return self._completed(columns, between) if between else columns
 
     def _quick_columns(self, flat: list[bytes], width: int) -> Columns:
@@ -108,6 +113,7 @@ class Expression:
             [*columns.times, *rest.times],
             [*columns.agents, *rest.agents],
             [*users, *rest.users],
+            columns.lines,
         )
 
     def _strict_columns(self, block: bytes) -> Columns:
