@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
@@ -20,7 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers, journald
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.checks import CHECKS as READING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import First, Trail, follow
@@ -47,7 +47,10 @@ JOURNAL = "journal"
 _FIRST_LINES: Mapping[str, int | None] = {"start": None, "end": 0}
 _MANY = 10000
 
-AnyTrail = Union[Trail, journald.JournalTrail, containers.ContainerTrail]
+if TYPE_CHECKING:
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.containers import ContainerTrail
+
+    AnyTrail = Union[Trail, journald.JournalTrail, ContainerTrail]
 
 
 @dataclass
@@ -230,6 +233,9 @@ def _read_containers(current: Round) -> None:
     asked = current.asked
     if not asked.containers:
         return
+    # To talk to the engine takes http.client, and that longer to import than all else here.
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers
+
     engine = containers.Engine(asked.socket)
     try:
         found, empty = engine.containers(asked.containers)
