@@ -24,6 +24,7 @@ _EXCEPTION = re.compile(
 _ENDS_PYTHON = re.compile(rb"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?::\s|$)")
 _PYTHON_FRAME = re.compile(rb'\s*File "(?:[^"]{0,300}/)?([^"/]{1,200})", line \d+, in (\S{1,200})')
 _OTHER_FRAME = re.compile(rb"\s*at (?:async )?(?:new )?([\w$.<>\[\] ]{1,200}?)\s*\(|\s*at (\S{1,200})")
+_JOINS_WITHOUT_DIGITS = re.compile(_JOINS.pattern.replace(rb"\d+", b"").replace(rb"\d", b""))
 TRACEBACK = b"Traceback (most recent call last):"
 
 
@@ -40,6 +41,16 @@ def continues(text: bytes, lines: Sequence[bytes]) -> bool:
         return any(TRACEBACK in line for line in lines) and bool(_ENDS_PYTHON.match(text))
     # Java and Node.js put the exception in a line of its own below the message.
     return len(lines) == 1 and TRACEBACK not in lines[0] and bool(_EXCEPTION.match(text))
+
+
+def stands_alone(shape: bytes) -> bool:
+    """Whether a line of this shape, which is the line without its digits, never goes on from another such line."""
+    return not (
+        shape[:1] in (b" ", b"\t", b"")
+        or TRACEBACK in shape
+        or _JOINS_WITHOUT_DIGITS.match(shape)
+        or _EXCEPTION.match(shape)
+    )
 
 
 def may_follow_blank(text: bytes) -> bool:

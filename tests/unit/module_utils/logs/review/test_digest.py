@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve, traces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     MOST_TEMPLATES,
@@ -25,7 +25,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Wanted,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import Level, own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
 NGINX = b"2026/03/02 10:00:00 [error] 31#31: *7 connect() failed (111: Connection refused), client: 203.0.113.9"
@@ -180,6 +180,26 @@ def test_traces_keep_together_behind_the_prefix_of_a_syslog_daemon() -> None:
     other = text.splitlines(keepends=True)
     other.insert(4, "Nov 25 10:00:04 web cron[9]: (root) CMD (true)\n")
     assert sum(review("".join(other)).levels.values()) >= 1
+
+
+_FLOOD = [
+    NGINX, NGINX.replace(b"*7", b"*8"), b"[error] other 7", b"panic: 7", b"goroutine 7 [running]:", b"goroutine  [", b"",
+    b"java.lang.IllegalStateException: no session 7", b"Caused by: a.b2.C3Exception: x", b"\tat a.B(B.java:7)", b"calm 7",
+    b"Traceback (most recent call last):", b'  File "/a.py", line 7, in x', b"rooms.Conflict: 7", b"7 [error] begins so",
+    b"[error] " + b"x" * 1100, b"[error] " + b"x" * 1100 + b" Traceback (most recent call last):", b"exit status 7",
+    b"Nov 25 10:00:00 web app[7]: error: x",
+]  # fmt: skip
+
+
+@given(lines=st.lists(st.sampled_from(_FLOOD), max_size=40), least=st.sampled_from(["error", "fatal", "warning"]))
+def test_a_flood_of_errors_is_counted_as_single_ones_are(lines: list[bytes], least: Level) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    quick = review(data, wanted=Wanted(least=least))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traces, "stands_alone", lambda _shape: False)
+        slow = review(data, wanted=Wanted(least=least))
+    assert quick == slow
+    assert quick.lines == len(lines)
 
 
 def test_structured_logs_have_their_level_in_a_field() -> None:
