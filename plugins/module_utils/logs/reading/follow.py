@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT, LineCutter
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import (
     in_order,
     rotated_names,
@@ -96,27 +96,29 @@ class Trail:
     def lost(self) -> Loss | None:
         return joined(self.losses)
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, *, count: bool = True) -> Iterator[bytes]:
         """Blocks of up to about 64 KiB that hold whole lines and end with a newline, in the order they were written.
 
         The last line of the live log is left for the next run until its newline is there. Lines longer than ``limit``
         are cut. May be abandoned between two blocks; then ``mark()`` is the place behind the last block taken.
+        ``count``: whether ``lines`` counts them, which takes as long as to read them.
         """
-        for stretch in self._stretches(by_place=False):
+        for stretch in self._stretches(by_place=False, count=count):
             yield text_of(stretch)
 
     def stretches(self) -> Iterator[Stretch]:
         """The same lines as ``blocks()``, where it can be as places in the file; ``lines`` does not count those."""
-        return self._stretches(by_place=True)
+        return self._stretches(by_place=True, count=True)
 
-    def _stretches(self, *, by_place: bool) -> Iterator[Stretch]:
+    def _stretches(self, *, by_place: bool, count: bool) -> Iterator[Stretch]:
         spent = 0
         newest = next((piece for piece in reversed(self.pieces) if not piece.live), None)
         for piece in self.pieces:
             if self.budget is not None and spent >= self.budget:
                 break
             is_final = piece.compression != "" or piece is not newest
-            reader = self._reader = PieceReader(piece, limit=self.limit, is_final=is_final, by_place=by_place)
+            cutter = LineCutter(limit=self.limit, inside=bool(piece.place and piece.place.inside), count=count)
+            reader = self._reader = PieceReader(piece, cutter, is_final=is_final, by_place=by_place)
             left = None if self.budget is None else self.budget - spent
             try:
                 yield from reader.read(left)

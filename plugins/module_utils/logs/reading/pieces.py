@@ -36,14 +36,14 @@ class PieceReader:
     ``by_place``: lines may be told by their place in the file, and then only what is odd is read here.
     """
 
-    def __init__(self, piece: Piece, *, limit: int, is_final: bool, by_place: bool = False) -> None:
+    def __init__(self, piece: Piece, cutter: LineCutter, *, is_final: bool, by_place: bool = False) -> None:
         self.piece = piece
         self.place: Place = piece.place or piece.untouched()
         self.is_final = is_final
         self.by_place = by_place
         self.spent = 0
         self.trouble = ""
-        self.cutter = LineCutter(limit=limit, inside=self.place.inside)
+        self.cutter = cutter
         #: Offset and last bytes of what was given since the place was last put down.
         self._given: tuple[int, bytes] | None = None
 

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
@@ -23,7 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers, journald
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.checks import CHECKS as READING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import MOST_FILES, live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
@@ -62,7 +62,10 @@ JOURNAL = "journal"
 _FIRST_LINES: Mapping[str, int | None] = {"start": None, "end": 0}
 _MANY = 10000
 
-AnyTrail = Union[Trail, journald.JournalTrail, containers.ContainerTrail]
+if TYPE_CHECKING:
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.containers import ContainerTrail
+
+    AnyTrail = Union[Trail, journald.JournalTrail, ContainerTrail]
 
 
 @dataclass
@@ -338,6 +341,9 @@ def _read_containers(current: Round) -> None:
     asked = current.asked
     if not asked.containers:
         return
+    # To talk to the engine takes http.client, and that longer to import than all else here.
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers
+
     engine = containers.Engine(asked.socket)
     try:
         found, empty = engine.containers(asked.containers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import traces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
@@ -100,6 +101,17 @@ class Wanted:
     examples: bool = False
 
 
+class Known(NamedTuple):
+    """What a line's shape says of it; ``alone``: it never goes on from a line that is alone too."""
+
+    kind: Kind | None
+    level: Level
+    alone: bool
+
+
+_NO_EVENT = Known(None, "low", alone=False)
+
+
 class Scanner:
     """Feeds on the lines that passed the sieve and keeps traces together with the lines above them."""
 
@@ -107,27 +119,34 @@ class Scanner:
         self.form = form
         self.wanted = wanted
         self.digest = Digest(form=form.name)
-        #: What was found out of a line of this shape: None for no event; lines of a kind differ in little but digits.
-        self._memo: dict[bytes, tuple[Kind | None, Level] | None] = {}
+        #: What was found out of a line of this shape; lines of a kind differ in little but digits.
+        self._memo: dict[bytes, Known] = {}
         self._lines: list[bytes] = []
         self._level: Level = "error"
         self._writer = b""
         self._last = 0
         self._shape = b""
+        #: Whether what is open is one line that no other of those that stand alone can go on from.
+        self._alone = False
 
     def feed(self, lines: Iterable[tuple[int, bytes]]) -> None:
         """Lines with their numbers, in order."""
         memo, plain, quick = self._memo, self.form.plain, self.form.plain and not self.wanted.include
         for number, line in lines:
-            if self._lines and number <= self._last + 2 and (not line or self._joins(number, line)):
-                continue
-            if self._lines:
-                self._close()
             shape = _shape(line) if quick else b""
-            if quick and shape in memo:
-                known = memo[shape]
-                if known is not None:
-                    self._open(number, Entry(line, known[1]), known[1], shape)
+            known = memo.get(shape)
+            alone = known is not None and known.alone and len(line) <= _MEMO_LINE
+            if self._lines:
+                # Where one error follows another, as in a flood of them, there is no trace to look for.
+                if not (alone and self._alone) and number <= self._last + 2 and (not line or self._joins(number, line)):
+                    continue
+                self._close()
+                # What was open may have been the first of this line's kind.
+                known = known or memo.get(shape)
+            if known is not None:
+                if known is not _NO_EVENT:
+                    self._lines, self._level, self._last = [line], known.level, number
+                    self._writer, self._shape, self._alone = b"", shape, alone
                 continue
             if plain and line[:1] in (b" ", b"\t"):
                 # It goes on from something that was no error.
@@ -139,7 +158,7 @@ class Scanner:
             level = self._judge(entry)
             if level is None:
                 if quick:
-                    self._remember(shape, None)
+                    self._remember(shape, _NO_EVENT)
                 continue
             self._open(number, entry, level, shape)
 
@@ -184,6 +203,7 @@ class Scanner:
             return False
         self._lines.append(text)
         self._last = number
+        self._alone = False
         if traces.is_crash(text):
             self._level = "fatal"
         return True
@@ -195,6 +215,7 @@ class Scanner:
         self._last = number
         # The prefix of a syslog daemon holds the number of a process, which a shape has not.
         self._shape = b"" if entry.writer else shape
+        self._alone = False
 
     def _close(self) -> None:
         """Count the event that is open."""
@@ -202,8 +223,8 @@ class Scanner:
         alone = len(lines) == 1
         if alone and self._shape and self._shape in self._memo:
             known = self._memo[self._shape]
-            if known:
-                self.digest.count(*known)
+            if known is not _NO_EVENT:
+                self.digest.count(known.kind, known.level)
             return
         if any(pattern.search(line) for pattern in self.wanted.ignore for line in lines):
             self.digest.ignored += 1
@@ -212,7 +233,7 @@ class Scanner:
         kind = self._kind(template(essence), level, lines)
         self.digest.count(kind, level)
         if alone and self._shape and not self.wanted.ignore:
-            self._remember(self._shape, (kind, level))
+            self._remember(self._shape, Known(kind, level, traces.stands_alone(self._shape)))
 
     def _kind(self, text: str, level: Level, lines: Sequence[bytes]) -> Kind | None:
         kind = self.digest.kinds.get(text)
@@ -226,7 +247,7 @@ class Scanner:
             kind.level = level
         return kind
 
-    def _remember(self, shape: bytes, verdict: tuple[Kind | None, Level] | None) -> None:
+    def _remember(self, shape: bytes, known: Known) -> None:
         if len(self._memo) >= _MEMO_ENTRIES:
             self._memo.clear()
-        self._memo[shape] = verdict
+        self._memo[shape] = known

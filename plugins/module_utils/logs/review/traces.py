@@ -44,6 +44,11 @@ def continues(text: bytes, lines: Sequence[bytes]) -> bool:
     return len(lines) == 1 and TRACEBACK not in lines[0] and bool(_EXCEPTION.match(text))
 
 
+def stands_alone(shape: bytes) -> bool:
+    """Whether a line of this shape, with zeros for its numbers, never goes on from another such line."""
+    return not (shape[:1] in (b" ", b"\t", b"") or TRACEBACK in shape or _JOINS.match(shape) or _EXCEPTION.match(shape))
+
+
 def may_follow_blank(text: bytes) -> bool:
     """Whether a line can belong to an event although a blank line is in between."""
     return bool(_JOINS.match(text))
