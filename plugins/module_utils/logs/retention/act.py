@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk import (
     Found,
     NoFolder,
+    hold_over,
     markers,
     open_folder,
     place_of,
@@ -111,7 +112,7 @@ class Doer:
             raise NotNeeded("it was written to meanwhile")
         if facts.st_nlink != 1:
             raise NotNeeded("it has a second name by now")
-        if any(_identity(folder, marker) for marker in markers(found)):
+        if hold_over(folder, found.place.path) or any(_identity(folder, marker) for marker in markers(found)):
             raise NotNeeded("it is held by now")
 
     def _descriptors(self) -> Descriptors:

@@ -71,8 +71,41 @@ class Found:
 
 
 def markers(found: Found) -> tuple[str, ...]:
-    """The names in its folder that hold a file: for the whole folder, for itself, for all generations of its log."""
-    return HOLD, found.name + HOLD, found.rotated.log + HOLD
+    """The names in its folder that hold a file: for itself, and for all generations of its log."""
+    return found.name + HOLD, found.rotated.log + HOLD
+
+
+def hold_over(descriptor: int, path: str) -> str:
+    """The ``.hold`` in a folder or in any above it, empty for none; what cannot be looked into counts as held.
+
+    The way up is by descriptors, so it is that of the folder itself, wherever its path leads to by now.
+    """
+    here = os.dup(descriptor)
+    try:
+        while True:
+            if _may_hold(here):
+                return f"{path.rstrip('/')}/{HOLD}"
+            above = os.open("..", _FOLDER, dir_fd=here)
+            is_top = os.path.samestat(os.fstat(above), os.fstat(here))
+            os.close(here)
+            here = above
+            if is_top:
+                return ""
+            path = os.path.dirname(path)
+    except OSError as error:
+        return f"what may lie above {path} ({error.strerror})"
+    finally:
+        os.close(here)
+
+
+def _may_hold(folder: int) -> bool:
+    try:
+        os.stat(HOLD, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @dataclass
@@ -124,12 +157,12 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> W
     result = Walk()
     descriptor = open_folder(path)
     try:
-        device = os.fstat(descriptor).st_dev
+        device, held = os.fstat(descriptor).st_dev, hold_over(descriptor, path)
     except OSError:
         os.close(descriptor)
         raise
     walker = _Walker(result, device=device, others=others, until=clock.monotonic() + MAX_SECONDS, clock=clock)
-    walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held="")
+    walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held=held)
     return result
 
 

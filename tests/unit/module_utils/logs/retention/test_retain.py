@@ -184,6 +184,29 @@ def test_a_marker_holds_a_log_or_a_folder(run, logs, marker):
     }
 
 
+@pytest.mark.parametrize("others", [[], [{"class": "system", "paths": [""]}]])
+def test_a_marker_above_the_folder_of_the_policy_holds_it(run, logs, others):
+    """A folder with a policy of its own is below the hold of the folder above all the same."""
+    policy = [{"class": "application", "paths": [str(logs)]}]
+    policy += [{**other, "paths": [str(logs.parent)]} for other in others]
+    (logs.parent / ".hold").touch()
+    result = run(policy=policy)
+    assert result["plan"] == []
+    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {
+        f"{logs.parent}/.hold holds it"
+    }
+
+
+def test_a_marker_that_is_put_above_between_plan_and_deed_holds(run, logs, world, tmp_path):
+    world.when = {3: (tmp_path.parent / ".hold").touch}
+    try:
+        result = run()
+    finally:
+        (tmp_path.parent / ".hold").unlink()
+    assert targets(result) == ["app.log.6"]
+    assert "it is held by now" in reasons(result)["app.log.5"]
+
+
 def test_a_hold_of_the_task_covers_a_folder(run, logs):
     assert targets(run(hold=[str(logs)])) == []
 
