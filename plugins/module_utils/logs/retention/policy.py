@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering, parse_glob
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import Budget, Limits
 
 #: Days that the guides keep each class.
@@ -90,11 +90,9 @@ class Policy:
         above = [root for root in self.roots if path == root.path or path.startswith(root.path + "/")]
         return max(above, key=lambda root: len(root.path), default=None)
 
-    def holds(self, path: str) -> str:
-        """The glob of the legal hold that a path is under, itself or through a folder above it; empty for none."""
-        parts = path.split("/")
-        places = ["/".join(parts[:end]) for end in range(2, len(parts) + 1)]
-        return next((glob for glob in self.hold if any(fnmatchcase(place, glob) for place in places)), "")
+    def holds(self, *paths: str) -> str:
+        """The glob of the legal hold that one of the paths is under, itself or through a folder above; empty for none."""
+        return covering(self.hold, *paths)
 
 
 def parse(params: Mapping[str, Any]) -> Policy:
@@ -107,9 +105,7 @@ def parse(params: Mapping[str, Any]) -> Policy:
         ("budget_percent", 1, 100, "a percentage from 1 to 100"),
     ):
         require_between(params[option], least, most, option=option, expected=expected)
-    for at, glob in enumerate(params["hold"]):
-        if not glob.startswith(("/", "*")):
-            raise OptionError(f"hold[{at}]", glob, "a glob of whole paths, such as /var/log/shop/*")
+    hold = tuple(parse_glob(glob, option=f"hold[{at}]") for at, glob in enumerate(params["hold"]))
     if not params["policy"] and params["journal"] is None:
         raise OptionError("policy", params["policy"], "given unless 'journal' is: at least one class with its folders")
     roots = [root for at, entry in enumerate(params["policy"]) for root in _roots(entry, params, f"policy[{at}]")]
@@ -117,7 +113,7 @@ def parse(params: Mapping[str, Any]) -> Policy:
     return Policy(
         roots=(*roots, *(Root(AUDIT, folder, None) for folder in AUDIT_FOLDERS if not _names(roots, folder))),
         journal=_journal(params["journal"], params["keep_days"]),
-        hold=tuple(params["hold"]),
+        hold=hold,
         budget=Budget(files=params["budget_files"], bytes=params["budget_bytes"], percent=params["budget_percent"]),
         checksum=params["checksum"],
     )
@@ -140,6 +136,7 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
                 raise OptionError(
                     f"{place}.{option}", entry[option], f"absent: nothing is ever removed of class {AUDIT}"
                 )
+    exclude = tuple(parse_glob(glob, option=f"{place}.exclude[{at}]") for at, glob in enumerate(entry["exclude"]))
     roots = []
     for at, path in enumerate(entry["paths"]):
         folder = _folder(path, f"{place}.paths[{at}]")
@@ -147,7 +144,7 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
             raise OptionError(
                 f"{place}.paths[{at}]", path, f"of class {AUDIT}: nothing is ever removed of audit records"
             )
-        roots.append(Root(kind, folder, limits, tuple(entry["exclude"]), entry["recurse"]))
+        roots.append(Root(kind, folder, limits, exclude, entry["recurse"]))
     return roots
 
 

@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descrip
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import PERSISTENT, collect_folders
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import vacuum
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.act import Doer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import (
     Generation,
     Verdict,
@@ -37,6 +38,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.verdicts import (
     class_findings,
     folder_findings,
+    hold_findings,
     journal_findings,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk import (
@@ -125,6 +127,7 @@ def _with(context: Context, policy: Policy, world: World, directory: Path) -> Re
     findings = [
         *folder_findings(context.catalogue, survey.walks, survey.failures),
         *class_findings(context.catalogue, survey.verdicts, survey.going, survey.waiting, survey.spent, execution),
+        *hold_findings(context.catalogue, _idle_holds(policy, survey)),
         *journal_findings(context.catalogue, vacuums, journal_error, execution, asked=policy.journal is not None),
     ]
     return Result(
@@ -152,7 +155,7 @@ def _survey(policy: Policy, world: World, descriptors: Descriptors, clock: Clock
         if found.incomplete:
             # Of a folder that was not seen as a whole nobody knows which generations are the newest.
             continue
-        mine = [file for file in found.files if not any(fnmatchcase(file.path, glob) for glob in root.exclude)]
+        mine = [file for file in found.files if not covering(root.exclude, file.path, file.log)]
         generations = [_generation(file, policy, descriptors if _key(file) in opened else None) for file in mine]
         survey.verdicts[root] = decide(generations, root.limits, now=now)
         survey.files.update({file.path: file for file in mine})
@@ -160,6 +163,18 @@ def _survey(policy: Policy, world: World, descriptors: Descriptors, clock: Clock
     everything = [verdict for verdicts in survey.verdicts.values() for verdict in verdicts]
     survey.going, survey.waiting, survey.spent = within_budget(everything, policy.budget)
     return survey
+
+
+def _idle_holds(policy: Policy, survey: Survey) -> list[str]:
+    """The globs that match no folder of the policy, nothing met in one, and no log of what was met."""
+    folders = [*(root.path for root in policy.roots), *([PERSISTENT] if policy.journal else [])]
+    met = [path for found in survey.walks.values() for path in found.paths]
+    met += [file.log for found in survey.walks.values() for file in found.files]
+    return [
+        glob
+        for glob in policy.hold
+        if not covering((glob,), *folders) and not any(fnmatchcase(path, glob) for path in met)
+    ]
 
 
 def _key(file: Found) -> tuple[int, int]:
@@ -170,7 +185,7 @@ def _generation(file: Found, policy: Policy, holders: Descriptors | None) -> Gen
     until = file.rotated.until
     return Generation(
         path=file.path,
-        log=f"{file.place.path}/{file.rotated.log}",
+        log=file.log,
         number=file.rotated.number,
         moment=max(file.changed, until) if until else file.changed,
         used=file.used,
@@ -181,7 +196,7 @@ def _generation(file: Found, policy: Policy, holders: Descriptors | None) -> Gen
 def _stays(file: Found, policy: Policy, holders: Descriptors | None) -> str:
     if file.held:
         return f"{file.held} holds it"
-    hold = policy.holds(file.path)
+    hold = policy.holds(file.path, file.log)
     if hold:
         return f"the hold on {hold} covers it"
     if holders:

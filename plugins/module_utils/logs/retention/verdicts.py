@@ -105,6 +105,13 @@ def _amount(verdicts: Sequence[Verdict]) -> str:
     return f"{counted(len(verdicts), 'rotated file')} ({size})"
 
 
+def hold_findings(catalogue: Catalogue, idle: Sequence[str]) -> Iterator[Finding]:
+    """One for each glob of ``hold`` that holds nothing: what it was meant for may be called otherwise."""
+    for glob in idle:
+        said = f"the hold on {glob} matches nothing in the folders of the policy, so it holds nothing"
+        yield catalogue.stated("logs.retention_hold", glob, "warning", said)
+
+
 def journal_findings(
     catalogue: Catalogue,
     vacuums: Sequence[Vacuum],

@@ -66,6 +66,11 @@ class Found:
         return f"{self.place.path}/{self.name}"
 
     @property
+    def log(self) -> str:
+        """The path of the log that it is a generation of."""
+        return f"{self.place.path}/{self.rotated.log}"
+
+    @property
     def changed(self) -> datetime:
         return datetime.fromtimestamp(self.changed_ns // 10**9, timezone.utc)
 
@@ -110,9 +115,10 @@ def _may_hold(folder: int) -> bool:
 
 @dataclass
 class Walk:
-    """What a walk of one root brought back; ``incomplete`` says where it had to stop."""
+    """What a walk of one root brought back; ``incomplete`` says where it had to stop, ``paths`` is all that was met."""
 
     files: list[Found] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     links: int = 0
     unprintable: int = 0
     unreadable: list[str] = field(default_factory=list)
@@ -217,6 +223,7 @@ class _Walker:
                     # A folder that was seen in part is not judged: its newest generations may be missing.
                     return []
                 names.append(entry.name)
+                self.result.paths.append(f"{path}/{entry.name}")
         return names
 
     def _files(self, descriptor: int, place: Place, entries: list[str], *, held: str) -> None:

@@ -57,6 +57,20 @@ def test_a_hold_covers_what_lies_below_it():
 
 
 @pytest.mark.parametrize(
+    "glob", ["/var/log/shop/", "//var/log//shop", "/var/./log/shop/.", "*/shop/", "/", "*", "/var/log/[s]hop"]
+)
+def test_a_hold_is_read_however_it_is_written(glob):
+    assert parse(options(APP, hold=[glob])).holds("/var/log/shop/a.log.1")
+
+
+@pytest.mark.parametrize("glob", ["[a", "*[a", "*[!a", "*[]", "*[z-a]", "/a/../b", "shop*", "/a\0"])
+def test_a_glob_that_can_match_nothing_is_refused(glob):
+    for given in ({"hold": [glob]}, {"policy": [{**APP, "exclude": [glob]}]}):
+        with pytest.raises(OptionError, match=r"\[0\]' is .*, but must be a glob .*\.$"):
+            parse({**options(APP), **given})
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"class": "audit", "days": 3}, "policy[0].days"),

@@ -207,8 +207,30 @@ def test_a_marker_that_is_put_above_between_plan_and_deed_holds(run, logs, world
     assert "it is held by now" in reasons(result)["app.log.5"]
 
 
-def test_a_hold_of_the_task_covers_a_folder(run, logs):
-    assert targets(run(hold=[str(logs)])) == []
+@pytest.mark.parametrize("hold", ["{}", "{}/", "/{}//.", "{}/app.log", "*/app.log", "{}/app.log.*", "{}/*.log"])
+def test_a_hold_of_the_task_covers_a_folder_or_a_log(run, logs, hold):
+    result = run(hold=[hold.format(logs)])
+    assert result["plan"] == []
+    assert {finding["check"] for finding in result["findings"]} == {
+        "logs.retention_folder", "logs.retention", "logs.retention_overdue",
+    }  # fmt: skip
+
+
+def test_a_hold_that_holds_nothing_is_said(run, logs):
+    result = run(check=True, hold=[f"{logs}/pay*", f"{logs}/app.log.6", f"{logs.parent}/other"])
+    idle = [finding for finding in result["findings"] if finding["check"] == "logs.retention_hold"]
+    assert [(finding["status"], finding["item"]) for finding in idle] == [
+        ("warning", f"{logs}/pay*"), ("warning", f"{logs.parent}/other"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("exclude", ["{}/below", "{}/below/", "*/below", "{}/below/sql.log", "{}/below/*.1", "{}/b*"])
+def test_what_is_excluded_is_left_out_with_all_below(run, logs, still, exclude):
+    (logs / "below").mkdir()
+    make(logs / "below/sql.log.1", still, days=900)
+    make(logs / "below/sql.log.2", still, days=10)
+    result = run(policy=[{"class": "application", "paths": [str(logs)], "exclude": [exclude.format(logs)]}])
+    assert targets(result) == ["app.log.6", "app.log.5", "app.log.4"]
 
 
 def test_a_folder_with_a_policy_of_its_own_is_judged_by_that_alone(run, logs, still):
