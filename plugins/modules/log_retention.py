@@ -13,7 +13,8 @@ author: fleetcare.maintenance contributors (@fleetcare)
 description:
   - Removes rotated generations of logs by age, number or size, class by class, and keeps a manifest of what went.
   - Only names that a rotation gave are ever removed, such as C(app.log.3), C(app.log.2.gz) and
-    C(app.log-20260131.gz); the log itself never is, nor is a file that does not fit any such form.
+    C(app.log-20260131.gz), and only where the log is called like one. The log itself never is, nor is a file that does
+    not fit any such form.
   - A file stays whatever its age while a process has it open, while it has a second name (hard link), while it is
     held, while it is one of the newest of its log, and while it is younger than the floor.
   - The age of a file is that of the day in its name or of its last change, whichever is younger.
@@ -51,7 +52,11 @@ options:
         type: str
         required: true
       paths:
-        description: The folders, absolute and without symbolic links. Folders of the system itself are refused.
+        description:
+          - The folders, absolute and without symbolic links. Folders of the system itself are refused, and so is the
+            data of a database.
+          - Below C(/home), C(/root), C(/usr), C(/var/cache), C(/var/lib) and C(/var/spool) only folders that are called
+            C(log) or C(logs), such as C(/home/shop/logs), and what is below such.
         type: list
         elements: path
         required: true
@@ -76,6 +81,14 @@ options:
         description:
           - Globs of whole paths that are left out, files, folders with all below, or logs with their generations.
             They begin with V(/) or V(*).
+        type: list
+        elements: str
+        default: []
+      names:
+        description:
+          - Globs of names of logs that are not called like one, such as V(worker) for C(worker.1) and C(worker.2.gz).
+          - Without being named, a log is known by an ending such as C(.log), C(_log), C(.err) or C(.out), or by a name
+            that syslog uses, such as C(messages).
         type: list
         elements: str
         default: []

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import may_hold_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering, parse_glob
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import Budget, Limits
 
@@ -20,12 +21,6 @@ DAYS: Mapping[str, float] = {"application": 90, "database": 30, "system": 365}
 AUDIT = "audit"
 #: Records of who did what: no retention of ours ever reaches into these, whatever the policy names.
 AUDIT_FOLDERS = ("/var/log/audit", "/var/log/sudo-io", "/var/log/tlog")
-#: No log folder is one of these, and below those that end in a slash there is none either.
-_NEVER = (
-    "/", "/bin/", "/boot/", "/dev/", "/etc/", "/home", "/lib/", "/lib64/", "/media", "/mnt", "/opt", "/proc/", "/root",
-    "/run", "/sbin/", "/srv", "/sys/", "/usr", "/usr/bin/", "/usr/lib/", "/usr/sbin/", "/usr/share/", "/var",
-    "/var/lib", "/var/spool", "/var/cache", "/var/log/journal/",
-)  # fmt: skip
 
 POLICY_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "class": {"type": "str", "required": True},
@@ -36,6 +31,7 @@ POLICY_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "max_files": {"type": "int", "default": 0},
     "max_bytes": {"type": "bytes", "default": "0"},
     "exclude": {"type": "list", "elements": "str", "default": []},
+    "names": {"type": "list", "elements": "str", "default": []},
     "recurse": {"type": "bool", "default": True},
 }
 JOURNAL_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -57,12 +53,16 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Root:
-    """A folder of the policy. ``limits`` None is the audit class: nothing is done in it."""
+    """A folder of the policy. ``limits`` None is the audit class: nothing is done in it.
+
+    ``names`` are globs of names of logs that are not called like one.
+    """
 
     kind: str
     path: str
     limits: Limits | None
     exclude: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     recurse: bool = True
 
 
@@ -91,7 +91,7 @@ class Policy:
         return max(above, key=lambda root: len(root.path), default=None)
 
     def holds(self, *paths: str) -> str:
-        """The glob of the legal hold that one of the paths is under, itself or through a folder above; empty for none."""
+        """The glob of the legal hold that covers one of the paths or a folder above it; empty for none."""
         return covering(self.hold, *paths)
 
 
@@ -137,6 +137,7 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
                     f"{place}.{option}", entry[option], f"absent: nothing is ever removed of class {AUDIT}"
                 )
     exclude = tuple(parse_glob(glob, option=f"{place}.exclude[{at}]") for at, glob in enumerate(entry["exclude"]))
+    names = tuple(_name(glob, f"{place}.names[{at}]") for at, glob in enumerate(entry["names"]))
     roots = []
     for at, path in enumerate(entry["paths"]):
         folder = _folder(path, f"{place}.paths[{at}]")
@@ -144,7 +145,7 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
             raise OptionError(
                 f"{place}.paths[{at}]", path, f"of class {AUDIT}: nothing is ever removed of audit records"
             )
-        roots.append(Root(kind, folder, limits, exclude, entry["recurse"]))
+        roots.append(Root(kind, folder, limits, exclude, names, entry["recurse"]))
     return roots
 
 
@@ -167,16 +168,21 @@ def _limits(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> 
     )
 
 
+def _name(glob: str, place: str) -> str:
+    if "/" in glob or not any(sign.isalpha() for sign in glob):
+        raise OptionError(
+            place, glob, "a glob of names of logs, with a letter and without '/', such as worker or *.csv"
+        )
+    return glob
+
+
 def _folder(path: str, place: str) -> str:
     folder = os.path.normpath(path)
     if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
         raise OptionError(place, path, "the absolute path of a folder, without '..'")
     if folder.startswith("//"):
         folder = folder[1:]
-    if any(
-        folder + "/" == never or folder == never or (never[-1] == "/" != never and folder.startswith(never))
-        for never in _NEVER
-    ):
+    if not may_hold_logs(folder):
         raise OptionError(place, path, "a folder of logs such as /var/log/shop, not one of the system's own")
     return folder
 

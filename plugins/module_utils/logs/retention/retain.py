@@ -60,7 +60,7 @@ class World:
         return collect_descriptors()
 
     def walk(self, root: Root, others: frozenset[str], clock: Clock) -> Walk:
-        return walk(root.path, recurse=root.recurse, others=others, clock=clock)
+        return walk(root.path, recurse=root.recurse, others=others, called=root.names, clock=clock)
 
 
 @dataclass

@@ -29,16 +29,18 @@ def folder_findings(
             said = f"{found.incomplete}; nothing of it is removed"
             yield catalogue.stated("logs.retention_folder", root.path, "unknown", said)
             continue
-        evidence = [f"{path} may not be entered" for path in found.unreadable]
+        evidence = [*(f"{path} may not be entered" for path in found.unreadable), *found.passed]
         notes = [f"{counted(len(found.files), 'rotated file')}"]
         if found.links:
             notes.append(f"{counted(found.links, 'symbolic link')} not followed")
         if found.unprintable:
             notes.append(f"{counted(found.unprintable, 'name')} with control characters left alone")
+        if found.passed:
+            notes.append(f"{counted(len(found.passed), 'folder')} left alone: {found.passed[0]}")
         yield catalogue.stated(
             "logs.retention_folder",
             root.path,
-            "warning" if found.unreadable else "ok",
+            "warning" if found.unreadable else "skipped" if found.passed else "ok",
             f"{root.path} holds {', '.join(notes)}",
             evidence=evidence,
         )

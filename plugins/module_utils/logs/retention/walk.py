@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
@@ -23,6 +24,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generat
 )
 
 HOLD = ".hold"
+#: Whoever finds one of these is in the data of PostgreSQL, MariaDB, MySQL or MongoDB.
+DATA = frozenset({"PG_VERSION", "aria_log_control", "ibdata1", "mysql.ibd", "WiredTiger"})
 MAX_DEPTH = 16
 MAX_ENTRIES = 200_000
 MAX_SECONDS = 60.0
@@ -115,13 +118,17 @@ def _may_hold(folder: int) -> bool:
 
 @dataclass
 class Walk:
-    """What a walk of one root brought back; ``incomplete`` says where it had to stop, ``paths`` is all that was met."""
+    """What a walk of one root brought back; ``incomplete`` says where it had to stop.
+
+    ``paths`` is all that was met; ``passed`` says which folders were left alone, and why.
+    """
 
     files: list[Found] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     links: int = 0
     unprintable: int = 0
     unreadable: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     incomplete: str = ""
 
 
@@ -158,8 +165,11 @@ def place_of(descriptor: int, path: str) -> Place:
     return Place(path, facts.st_dev, facts.st_ino)
 
 
-def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> Walk:
-    """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder."""
+def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection[str] = (), clock: Clock) -> Walk:
+    """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder.
+
+    ``called`` are globs of logs that are not called like one.
+    """
     result = Walk()
     descriptor = open_folder(path)
     try:
@@ -167,7 +177,15 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> W
     except OSError:
         os.close(descriptor)
         raise
-    walker = _Walker(result, device=device, others=others, until=clock.monotonic() + MAX_SECONDS, clock=clock)
+    walker = _Walker(
+        result,
+        root=path,
+        device=device,
+        others=others,
+        called=called,
+        until=clock.monotonic() + MAX_SECONDS,
+        clock=clock,
+    )
     walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held=held)
     return result
 
@@ -175,8 +193,10 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> W
 @dataclass
 class _Walker:
     result: Walk
+    root: str
     device: int
     others: frozenset[str]
+    called: Collection[str]
     until: float
     clock: Clock
     seen: int = 0
@@ -186,6 +206,9 @@ class _Walker:
         try:
             place = place_of(descriptor, path)
             entries = self._entries(descriptor, path)
+            if DATA.intersection(entries):
+                self._data(path)
+                return
             if HOLD in entries:
                 held = held or f"{path}/{HOLD}"
             self._files(descriptor, place, entries, held=held)
@@ -193,6 +216,11 @@ class _Walker:
                 self._below(descriptor, path, name, depth=depth, held=held)
         finally:
             os.close(descriptor)
+
+    def _data(self, path: str) -> None:
+        if path == self.root:
+            raise NoFolder(f"{clean(path)} is not walked: it holds the data of a database")
+        self.result.passed.append(f"{path} holds the data of a database")
 
     def _below(self, descriptor: int, path: str, name: str, *, depth: int, held: str) -> None:
         below = f"{path}/{name}"
@@ -229,7 +257,7 @@ class _Walker:
     def _files(self, descriptor: int, place: Place, entries: list[str], *, held: str) -> None:
         present = frozenset(entries)
         self.result.unprintable += sum(1 for name in entries if is_unprintable(name))
-        for name, rotated in sorted(generations(present).items()):
+        for name, rotated in sorted(generations(present, called=self.called).items()):
             found = _look(descriptor, place, name, rotated, held=held)
             marker = next((one for one in markers(found) if one in present), "") if found else ""
             if found and marker and not held:

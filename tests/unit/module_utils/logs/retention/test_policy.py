@@ -71,6 +71,14 @@ def test_a_glob_that_can_match_nothing_is_refused(glob):
 
 
 @pytest.mark.parametrize(
+    "folder",
+    ["/home/x/logs", "/var/lib/pgsql/16/data/log", "/usr/local/nginx/logs/old", "/srv/x", "/opt/x/data", "/data"],
+)
+def test_folders_of_logs_are_taken(folder):
+    assert parse(options(entry(**{"class": "system", "paths": [folder]}))).roots[0].path == folder
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"class": "audit", "days": 3}, "policy[0].days"),
@@ -89,6 +97,23 @@ def test_a_glob_that_can_match_nothing_is_refused(glob):
         ({"paths": ["//var//"]}, "not one of the system's own"),
         ({"paths": ["/home"]}, "not one of the system's own"),
         ({"paths": ["/var/log/journal/abc"]}, "not one of the system's own"),
+        *(
+            ({"paths": [folder]}, "not one of the system's own")
+            for folder in (
+                "/var/lib/postgresql",
+                "/var/lib/docker",
+                "/usr/local",
+                "/var/backups/db",
+                "/home/x",
+                "/var/lib/mysql",
+                "/snap/x/logs",
+                "/var/spool/cron/logs",
+                "/tmp",
+                "/home/x/blogs",
+            )
+        ),
+        ({"names": ["*"]}, "policy[0].names[0]"),
+        ({"names": ["a/b"]}, "policy[0].names[0]"),
         ({"paths": ["/var/log/audit"]}, "nothing is ever removed of audit records"),
         ({"paths": ["/var/log/shop", "/var/log/shop/"]}, "names each folder once"),
     ],

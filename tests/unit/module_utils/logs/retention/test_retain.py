@@ -160,6 +160,25 @@ def test_what_is_no_rotated_name_is_left_alone(run, logs, still):
     assert "2 names with control characters left alone" in result["findings"][0]["summary"]
 
 
+@pytest.mark.parametrize("mark", ["PG_VERSION", "ibdata1"])
+def test_the_data_of_a_database_is_not_walked(run, logs, mark):
+    (logs / mark).touch()
+    refused = run()
+    assert refused["plan"] == []
+    assert refused["findings"][0]["summary"] == f"{logs} is not walked: it holds the data of a database"
+    below = run(policy=[{"class": "application", "paths": [str(logs.parent)]}])
+    assert (below["plan"], below["findings"][0]["status"]) == ([], "skipped")
+    assert f"1 folder left alone: {logs} holds the data of a database" in below["findings"][0]["summary"]
+
+
+def test_a_log_that_is_called_otherwise_has_to_be_named(run, logs, still):
+    for number in range(1, 4):
+        make(logs / f"worker.{number}", still, days=100 * number)
+    assert not [name for name in targets(run(check=True), "plan") if "worker" in name]
+    policy = [{"class": "application", "paths": [str(logs)], "names": ["worker"]}]
+    assert targets(run(policy=policy))[:2] == ["worker.3", "worker.2"]
+
+
 def test_open_held_and_linked_files_stay_and_the_reason_is_said(run, logs, world, still):
     world.opens(logs / "app.log.4")
     os.link(logs / "app.log.5", logs.parent / "second")
@@ -192,9 +211,7 @@ def test_a_marker_above_the_folder_of_the_policy_holds_it(run, logs, others):
     (logs.parent / ".hold").touch()
     result = run(policy=policy)
     assert result["plan"] == []
-    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {
-        f"{logs.parent}/.hold holds it"
-    }
+    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {f"{logs.parent}/.hold holds it"}
 
 
 def test_a_marker_that_is_put_above_between_plan_and_deed_holds(run, logs, world, tmp_path):
