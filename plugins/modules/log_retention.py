@@ -100,6 +100,8 @@ options:
     description:
       - What is kept of the systemd journal on the disk. Nothing of it is removed when this is not given.
       - Only archived files go, oldest first. A file is as old as the last entry in it.
+      - journald removes the oldest files and can leave out none, so the first that is held, or that the rest of
+        O(budget_files) and O(budget_bytes) has no room for, ends the run. O(budget_percent) is of rotated logs alone.
     type: dict
     suboptions:
       days:
@@ -131,11 +133,13 @@ options:
     type: int
     default: 500
   budget_bytes:
-    description: How much a run removes at the most. V(0) is no limit.
+    description:
+      - How much a run removes at the most. V(0) is no limit.
+      - A file that is larger by itself stays, and is told as a warning.
     type: bytes
     default: 50G
   budget_percent:
-    description: How many percent of the rotated files that were found a run removes at the most.
+    description: How many percent of the rotated files that were found a run removes at the most, one file at least.
     type: float
     default: 80
   checksum:

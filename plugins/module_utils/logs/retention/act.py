@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk import (
     Found,
     NoFolder,
+    hold_of,
     hold_over,
     markers,
     open_folder,
@@ -140,6 +141,8 @@ class Doer:
                     raise NotNeeded("the window closed while its checksum was taken")
 
     def _vacuum(self, planned: vacuum.Vacuum) -> Effect:
+        if hold_of(planned.folder.path):
+            raise NotNeeded("it is held by now")
         names = [file.name for file in planned.going]
         facts = {"path": planned.folder.path, "class": "journal", "bytes": planned.used, "files": names}
         self.manifest.write("removing", facts, now=self.clock.now())

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
@@ -22,6 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generat
     generations,
     is_unprintable,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.moments import last_change
 
 HOLD = ".hold"
 #: Whoever finds one of these is in the data of PostgreSQL, MariaDB, MySQL or MongoDB.
@@ -75,7 +76,7 @@ class Found:
 
     @property
     def changed(self) -> datetime:
-        return datetime.fromtimestamp(self.changed_ns // 10**9, timezone.utc)
+        return last_change(self.changed_ns)
 
 
 def markers(found: Found) -> tuple[str, ...]:
@@ -104,6 +105,18 @@ def hold_over(descriptor: int, path: str) -> str:
         return f"what may lie above {path} ({error.strerror})"
     finally:
         os.close(here)
+
+
+def hold_of(path: str) -> str:
+    """As ``hold_over``, for a folder that may lie behind a link, as the journal may."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return f"what may lie in {path} ({error.strerror})"
+    try:
+        return hold_over(descriptor, path)
+    finally:
+        os.close(descriptor)
 
 
 def _may_hold(folder: int) -> bool:

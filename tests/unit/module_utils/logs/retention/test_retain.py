@@ -9,13 +9,16 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors, OpenFile
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import Archived, Folder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import retain as retain_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import (
     ARGUMENTS,
     POLICY_ARGUMENTS,
@@ -70,7 +73,7 @@ def make(path, still, *, days, text="old"):
 @pytest.fixture
 def run(run_repair, world, logs):
     def run(*, check=False, clock=None, policy=None, **given):
-        entries = policy or [{"class": "application", "paths": [str(logs)]}]
+        entries = policy if policy is not None else [{"class": "application", "paths": [str(logs)]}]
         return run_repair(
             lambda context: retain(context, world=world),
             ARGUMENTS,
@@ -433,6 +436,92 @@ def test_the_budget_leaves_the_rest_to_the_next_run(run):
     assert "a run removes 2 files at the most" in reasons(result)["app.log.4"]
     assert result["status"] == "warning"
     assert targets(run(budget_files=2)) == ["app.log.4"]
+
+
+def test_a_file_that_no_run_has_room_for_is_said(run, logs, still):
+    make(logs / "app.log.6", still, days=180, text="x" * 300_000)
+    result = run(budget_bytes=100_000)
+    assert targets(result) == ["app.log.5", "app.log.4"]
+    overdue = next(finding for finding in result["findings"] if finding["check"] == "logs.retention_overdue")
+    assert (overdue["status"], "raise budget_bytes" in overdue["evidence"][-1]) == ("warning", True)
+    again = run(budget_bytes=100_000)
+    assert (again["plan"], again["status"]) == ([], "warning")
+
+
+def test_nothing_past_retention_is_said_only_where_there_is_nothing(run, logs):
+    held = next(finding for finding in run(hold=[f"{logs}/*"])["findings"] if finding["check"] == "logs.retention")
+    assert held["status"] == "info"
+    assert held["summary"].startswith("class application: nothing to be removed; 3 rotated files (12 KiB) kept beyond")
+    assert "covers it" in held["summary"]
+    run()
+    fine = next(finding for finding in run()["findings"] if finding["check"] == "logs.retention")
+    assert (fine["status"], fine["summary"]) == ("ok", "class application: 3 rotated files, none past retention")
+
+
+def test_a_time_that_no_calendar_has_keeps_its_file_and_stops_no_other(run, logs, monkeypatch):
+    real = walk._look
+
+    def far(descriptor, place, name, rotated, *, held):
+        found = real(descriptor, place, name, rotated, held=held)
+        return replace(found, changed_ns=400_000_000_000 * 10**9) if name == "app.log.5" else found
+
+    monkeypatch.setattr(walk, "_look", far)
+    result = run()
+    assert targets(result) == ["app.log.6", "app.log.4"]
+    assert reasons(result)["app.log.5"] == "has a time of change that no calendar has, so its age is not known"
+
+
+@pytest.fixture
+def journal(tmp_path, still, monkeypatch):
+    """Five archived files of 4 KiB each, written to 200 days ago; journalctl only says what it was asked."""
+    folder = tmp_path / "journal" / "abc"
+    folder.mkdir(parents=True)
+    old = still.now() - timedelta(days=200)
+    files = tuple(Archived(f"{at}.journal", old - timedelta(days=9 - at), old, 4096) for at in range(5))
+    monkeypatch.setattr(retain_module, "collect_folders", lambda roots: [Folder(str(folder), files, 0)])
+    asked = []
+
+    def carry_out(planned, *, clock):
+        asked.append([file.name for file in planned.going])
+        return Folder(str(folder), files[len(planned.going) :], 0)
+
+    monkeypatch.setattr(act.vacuum, "carry_out", carry_out)
+    return folder, asked
+
+
+def vacuum(run, **given):
+    result = run(journal={"days": 90, "max_bytes": None}, policy=[], **given)
+    return result, [finding for finding in result["findings"] if finding["check"] == "logs.retention_journal"]
+
+
+@pytest.mark.parametrize("held", ["{}", "{}/", "*/journal", "{}/0.journal", ".hold", "../.hold", "../../.hold"])
+def test_a_hold_holds_the_journal_too(run, journal, held):
+    folder, asked = journal
+    if held.endswith(".hold"):
+        (folder / held).touch()
+    result, (finding,) = vacuum(run, hold=[] if held.endswith(".hold") else [held.format(folder)])
+    assert (result["plan"], asked, finding["status"]) == ([], [], "info")
+    assert result["kept"][0]["target"] == str(folder)
+    assert "hold" in finding["summary"]
+
+
+def test_the_journal_is_within_the_budget_of_the_run(run, journal):
+    _folder, asked = journal
+    result, (finding,) = vacuum(run, budget_files=2)
+    assert (asked, finding["status"]) == ([["0.journal", "1.journal"]], "warning")
+    assert "what is left of the budget of this run is 0 files" in finding["summary"]
+    asked.clear()
+    result, (finding,) = vacuum(run, budget_bytes=4095)
+    assert (result["plan"], asked, finding["status"]) == ([], [], "warning")
+
+
+def test_a_journal_that_is_held_between_plan_and_deed_is_left_alone(run, journal, monkeypatch):
+    folder, asked = journal
+    real = act.Doer.__call__
+    monkeypatch.setattr(act.Doer, "__call__", lambda doer, step: [(folder / ".hold").touch(), real(doer, step)][1])
+    result, _findings = vacuum(run)
+    assert (asked, result["applied"]) == ([], [])
+    assert "it is held by now" in result["kept"][0]["reason"]
 
 
 def test_a_folder_that_is_missing_is_said(run, tmp_path):
