@@ -147,7 +147,10 @@ options:
     type: bool
     default: false
 notes:
-  - Only root sees which files are open on the host. For other users nothing is removed.
+  - Only root sees which files are open on the host. For other users nothing is removed, nor where C(/proc) hides
+    processes from root too.
+  - Nothing is removed from network file systems, for nobody sees which files other hosts have open there. Other file
+    systems below a folder of the policy are left alone and told; name their folders in O(policy).
   - The manifest is C(log_retention/YYYY-MM.jsonl) in O(state_dir). A line is on the disk before each removal and one
     after it. Where it cannot be written nothing is removed.
   - What a budget leaves is C(kept), and the next run goes on with it.

@@ -100,7 +100,10 @@ class Doer:
 
     def _require_unchanged(self, folder: int, found: Found) -> None:
         """The last look before the deed. Raises NotNeeded."""
-        holder = self._descriptors().holder(found.device, found.inode)
+        descriptors = self._descriptors()
+        if descriptors.hidden:
+            raise NotNeeded(f"which files {descriptors.hidden} hold open may not be seen by now")
+        holder = descriptors.holder(found.device, found.inode)
         if holder:
             raise NotNeeded(f"{holder} has it open by now")
         try:

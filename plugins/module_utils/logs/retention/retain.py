@@ -108,9 +108,8 @@ def _nothing(context: Context, policy: Policy, reason: str) -> Result:
 
 def _with(context: Context, policy: Policy, world: World, directory: Path) -> Result:
     descriptors = world.descriptors()
-    if descriptors.unseen and any(root.limits for root in policy.roots):
-        hidden = counted(len(descriptors.unseen), "process", "processes")
-        return _nothing(context, policy, f"which files {hidden} hold open may not be seen; run it as root")
+    if descriptors.hidden and any(root.limits for root in policy.roots):
+        return _nothing(context, policy, f"which files {descriptors.hidden} hold open may not be seen; run it as root")
     now = context.clock.now()
     survey = _survey(policy, world, descriptors, context.clock, now)
     vacuums, journal_error = _plan_vacuums(policy, survey.going, now)

@@ -22,8 +22,7 @@ def folder_findings(
 ) -> Iterator[Finding]:
     """One for each folder: what of it was seen."""
     for root, failure in failures.items():
-        status: Status = "info" if failure.missing else "warning"
-        yield catalogue.stated("logs.retention_folder", root.path, status, failure.message)
+        yield catalogue.stated("logs.retention_folder", root.path, failure.status, failure.message)
     for root, found in walks.items():
         if found.incomplete:
             said = f"{found.incomplete}; nothing of it is removed"
@@ -36,7 +35,7 @@ def folder_findings(
         if found.unprintable:
             notes.append(f"{counted(found.unprintable, 'name')} with control characters left alone")
         if found.passed:
-            notes.append(f"{counted(len(found.passed), 'folder')} left alone: {found.passed[0]}")
+            notes.append(f"{counted(len(found.passed), 'place')} left alone: {found.passed[0]}")
         yield catalogue.stated(
             "logs.retention_folder",
             root.path,

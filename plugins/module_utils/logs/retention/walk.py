@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Status
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount, parse_mountinfo
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import (
     Rotated,
@@ -34,11 +36,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class NoFolder(MaintenanceError):
-    """A folder of the policy that cannot be walked, and why; ``missing`` where there simply is none."""
+    """A folder of the policy that cannot be walked, and why; ``status`` is what that is worth."""
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, status: Status = "warning") -> None:
         super().__init__(message)
-        self.missing = missing
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def _may_hold(folder: int) -> bool:
 class Walk:
     """What a walk of one root brought back; ``incomplete`` says where it had to stop.
 
-    ``paths`` is all that was met; ``passed`` says which folders were left alone, and why.
+    ``paths`` is all that was met; ``passed`` says what was left alone unseen, and why.
     """
 
     files: list[Found] = field(default_factory=list)
@@ -154,7 +156,7 @@ def open_folder(path: str) -> int:
         try:
             there = os.open(part, _FOLDER, dir_fd=here)
         except FileNotFoundError:
-            raise NoFolder(f"there is no folder {clean(reached)}", missing=True) from None
+            raise NoFolder(f"there is no folder {clean(reached)}", status="info") from None
         except PermissionError:
             raise NoFolder(f"{clean(reached)} may not be entered by this user") from None
         except OSError as error:
@@ -178,12 +180,30 @@ def place_of(descriptor: int, path: str) -> Place:
     return Place(path, facts.st_dev, facts.st_ino)
 
 
+def collect_mounts() -> dict[str, Mount]:
+    """The mounts by their points."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="backslashreplace") as stream:
+        return {mount.point: mount for mount in parse_mountinfo(stream.read())}
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
 def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection[str] = (), clock: Clock) -> Walk:
     """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder.
 
     ``called`` are globs of logs that are not called like one.
     """
     result = Walk()
+    mounts = collect_mounts()
+    above = max((point for point in mounts if _is_below(path, point)), key=len, default="/")
+    if above in mounts and mounts[above].over_network:
+        raise NoFolder(
+            f"{clean(path)} is on a network file system ({mounts[above].kind}), and which files other hosts have open "
+            "there cannot be seen: look after it on the host that has its disk",
+            status="skipped",
+        )
     descriptor = open_folder(path)
     try:
         device, held = os.fstat(descriptor).st_dev, hold_over(descriptor, path)
@@ -194,12 +214,14 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection
         result,
         root=path,
         device=device,
+        recurse=recurse,
+        remote={point: mount.kind for point, mount in mounts.items() if mount.over_network},
         others=others,
         called=called,
         until=clock.monotonic() + MAX_SECONDS,
         clock=clock,
     )
-    walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held=held)
+    walker.enter(descriptor, path, depth=MAX_DEPTH, held=held)
     return result
 
 
@@ -208,6 +230,9 @@ class _Walker:
     result: Walk
     root: str
     device: int
+    recurse: bool
+    #: Points and kinds of network file systems: one whose server is dead would hold up whoever looks at it.
+    remote: Mapping[str, str]
     others: frozenset[str]
     called: Collection[str]
     until: float
@@ -225,7 +250,7 @@ class _Walker:
             if HOLD in entries:
                 held = held or f"{path}/{HOLD}"
             self._files(descriptor, place, entries, held=held)
-            for name in sorted(entries) if depth else ():
+            for name in sorted(entries) if self.recurse else ():
                 self._below(descriptor, path, name, depth=depth, held=held)
         finally:
             os.close(descriptor)
@@ -237,12 +262,23 @@ class _Walker:
 
     def _below(self, descriptor: int, path: str, name: str, *, depth: int, held: str) -> None:
         below = f"{path}/{name}"
+        # A folder with a policy of its own is for that to look after.
+        if below in self.others:
+            return
+        if below in self.remote:
+            self.result.passed.append(f"{below} is another file system ({self.remote[below]})")
+            return
         try:
             facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISLNK(facts.st_mode):
                 self.result.links += 1
-            # A mount point and a folder with a policy of its own are for others to look at.
-            if not stat.S_ISDIR(facts.st_mode) or facts.st_dev != self.device or below in self.others:
+            if not stat.S_ISDIR(facts.st_mode):
+                return
+            if facts.st_dev != self.device:
+                self.result.passed.append(f"{below} is another file system")
+                return
+            if not depth:
+                self.result.passed.append(f"{below} is below more than {MAX_DEPTH} folders")
                 return
             inner = os.open(name, _FOLDER, dir_fd=descriptor)
         except PermissionError:
@@ -275,7 +311,9 @@ class _Walker:
             marker = next((one for one in markers(found) if one in present), "") if found else ""
             if found and marker and not held:
                 found = replace(found, held=f"{place.path}/{marker}")
-            if found and found.device == self.device:
+            if found and found.device != self.device:
+                self.result.passed.append(f"{found.path} is another file system")
+            elif found:
                 self.result.files.append(found)
 
 

@@ -85,9 +85,8 @@ def folders(view: View) -> Iterator[Answer]:
 def reopen(view: View) -> Iterator[Answer]:
     """Programs that write to a log which a rule renames without a word, or to one that was renamed so."""
     covered, descriptors = given(view.host.covered), given(view.host.descriptors)
-    if descriptors.unseen:
-        hidden = counted(len(descriptors.unseen), "process", "processes")
-        raise Absent(f"what {hidden} hold open may not be seen", remedy="Run the check with become.")
+    if descriptors.hidden:
+        raise Absent(f"what {descriptors.hidden} hold open may not be seen", remedy="Run the check with become.")
     told: dict[str, set[str]] = {}
     for file in descriptors.files:
         rule = covered.logs.get(file.path)

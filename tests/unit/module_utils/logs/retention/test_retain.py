@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors, OpenFile
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import Archived, Folder
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
@@ -33,12 +34,12 @@ class Quiet(World):
     """Nobody has anything open, until somebody has."""
 
     def __init__(self):
-        self.files, self.unseen, self.looks, self.when = [], (), 0, {}
+        self.files, self.unseen, self.whole, self.looks, self.when = [], (), True, 0, {}
 
     def descriptors(self):
         self.looks += 1
         self.when.get(self.looks, lambda: None)()
-        return Descriptors(tuple(self.files), self.unseen)
+        return Descriptors(tuple(self.files), self.unseen, self.whole)
 
     def opens(self, path):
         facts = os.stat(path)
@@ -171,7 +172,56 @@ def test_the_data_of_a_database_is_not_walked(run, logs, mark):
     assert refused["findings"][0]["summary"] == f"{logs} is not walked: it holds the data of a database"
     below = run(policy=[{"class": "application", "paths": [str(logs.parent)]}])
     assert (below["plan"], below["findings"][0]["status"]) == ([], "skipped")
-    assert f"1 folder left alone: {logs} holds the data of a database" in below["findings"][0]["summary"]
+    assert f"1 place left alone: {logs} holds the data of a database" in below["findings"][0]["summary"]
+
+
+def mount(point, kind, device="0:52"):
+    return {str(point): Mount(device, "/", str(point), kind, "source", read_only=False, super_read_only=False)}
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_network_file_system_is_not_looked_at(run, logs, monkeypatch, kind):
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs.parent, kind))
+    monkeypatch.setattr(walk, "open_folder", None)
+    result = run()
+    assert (result["plan"], result["status"]) == ([], "skipped")
+    assert f"is on a network file system ({kind})" in result["findings"][0]["summary"]
+
+
+def test_a_disk_below_a_network_file_system_is_a_disk(run, logs, monkeypatch):
+    monkeypatch.setattr(walk, "collect_mounts", lambda: {**mount(logs.parent, "nfs4"), **mount(logs, "xfs")})
+    assert targets(run()) == ["app.log.6", "app.log.5", "app.log.4"]
+
+
+def test_what_is_passed_over_is_told(run, logs, still, monkeypatch):
+    for name in ("remote", "disk", "deep"):
+        (logs / name).mkdir()
+        make(logs / name / "b.log.1", still, days=900)
+        make(logs / name / "b.log.2", still, days=900)
+    (logs / "deep/deeper").mkdir()
+    real = os.stat
+
+    def elsewhere(name, **how):
+        assert name != "remote", "a dead server would hold us up"
+        facts = real(name, **how)
+        return os.stat_result([*facts[:2], facts.st_dev + 1, *facts[3:10]]) if name == "disk" else facts
+
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs / "remote", "nfs"))
+    monkeypatch.setattr(walk, "MAX_DEPTH", 1)
+    monkeypatch.setattr(walk.os, "stat", elsewhere)
+    result = run()
+    monkeypatch.undo()
+    folder = result["findings"][0]
+    assert (folder["status"], folder["evidence"]) == ("skipped", [
+        f"{logs}/deep/deeper is below more than 1 folders",
+        f"{logs}/disk is another file system",
+        f"{logs}/remote is another file system (nfs)",
+    ])  # fmt: skip
+    assert f"3 places left alone: {logs}/deep/deeper is" in folder["summary"]
+    assert "b.log.2" in targets(result)
+    assert not {f"{logs}/disk/b.log.2", f"{logs}/remote/b.log.2"} & {step["target"] for step in result["applied"]}
+    only = run(policy=[{"class": "application", "paths": [str(logs)], "recurse": False}])
+    assert only["findings"][0]["status"] == "ok"
 
 
 def test_a_log_that_is_called_otherwise_has_to_be_named(run, logs, still):
@@ -347,6 +397,7 @@ def test_a_folder_that_is_exchanged_before_it_is_reached(run, logs, tmp_path, st
         (lambda path, world: (path.unlink(), path.symlink_to("app.log")), "another file has its name by now"),
         (lambda path, world: (path.parent / ".hold").touch(), "it is held by now"),
         (lambda path, world: path.unlink(), "it is gone by now"),
+        (lambda path, world: setattr(world, "whole", False), "may not be seen by now"),
     ],
 )
 def test_a_file_that_changed_between_plan_and_deed_is_left_alone(run, logs, world, tmp_path, change, words):
@@ -363,8 +414,9 @@ def test_a_file_that_is_opened_during_the_run_is_seen(run, logs, world):
     assert targets(run()) == ["app.log.6", "app.log.4"]
 
 
-def test_whoever_does_not_see_all_open_files_removes_nothing(run, logs, world):
-    world.unseen = ("mysqld",)
+@pytest.mark.parametrize("blind", [{"unseen": ("mysqld",)}, {"whole": False}])
+def test_whoever_does_not_see_all_open_files_removes_nothing(run, logs, world, blind):
+    world.__dict__.update(blind)
     result = run()
     assert (result["plan"], result["status"]) == ([], "skipped")
     assert "run it as root" in result["findings"][0]["summary"]
