@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import parse_mountinfo
@@ -68,6 +68,16 @@ class Descriptors:
             if file.key == (device, inode):
                 return f"{file.program} (process {file.pid})"
         return ""
+
+    def writers(self, logs: Mapping[tuple[int, int], str]) -> dict[str, list[str]]:
+        """Who writes to which of some logs, given as path by device and inode: a container has paths of its own."""
+        found: dict[str, list[str]] = {}
+        for file in self.files:
+            path = logs.get(file.key)
+            who = f"{file.program} (process {file.pid})"
+            if path is not None and file.writing and not file.deleted and who not in found.setdefault(path, []):
+                found[path].append(who)
+        return found
 
 
 def collect_descriptors(proc: str = "/proc") -> Descriptors:

@@ -8,6 +8,7 @@ Source: Filesystem Hierarchy Standard 3.0.
 
 from __future__ import annotations
 
+import os
 import re
 from fnmatch import fnmatchcase
 
@@ -25,6 +26,12 @@ _SHARED = ("/", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr
 #: Programs and data lie here. What is called like logs is believed to be some.
 _MIXED = ("/home", "/root", "/usr", "/var/cache", "/var/lib", "/var/spool")
 _LOGS = re.compile(r"(?:.*[._-])?logs?", re.IGNORECASE)
+
+
+def normal(path: str) -> str:
+    """A path without doubled slashes, ``.`` and a slash at the end."""
+    plain = os.path.normpath(path)
+    return plain[1:] if plain.startswith("//") else plain
 
 
 def may_hold_logs(folder: str) -> bool:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import normal
 
 _BRACKETS = re.compile(r"\[!?\]?[^\]]*\]?")
 
@@ -21,8 +21,7 @@ def parse_glob(glob: str, *, option: str) -> str:
         raise OptionError(option, glob, "a glob of whole paths without '..', such as /var/log/shop/*")
     if not all(_is_set(brackets) for brackets in _BRACKETS.findall(glob)):
         raise OptionError(option, glob, "a glob in which each '[' has its ']' and each range goes up; [[] is a '['")
-    plain = os.path.normpath(glob)
-    return plain[1:] if plain.startswith("//") else plain
+    return normal(glob)
 
 
 def _is_set(brackets: str) -> bool:

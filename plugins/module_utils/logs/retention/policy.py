@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import may_hold_logs
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import may_hold_logs, normal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering, parse_glob
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import Budget, Limits
 
@@ -177,11 +176,9 @@ def _name(glob: str, place: str) -> str:
 
 
 def _folder(path: str, place: str) -> str:
-    folder = os.path.normpath(path)
+    folder = normal(path)
     if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
         raise OptionError(place, path, "the absolute path of a folder, without '..'")
-    if folder.startswith("//"):
-        folder = folder[1:]
     if not may_hold_logs(folder):
         raise OptionError(place, path, "a folder of logs such as /var/log/shop, not one of the system's own")
     return folder
