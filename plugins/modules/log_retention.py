@@ -115,8 +115,8 @@ options:
       - Globs of whole paths that are under a legal hold, files or folders. What they match is never removed, and
         neither is anything below it, nor a generation of a log that they match. They begin with V(/) or V(*).
       - One that matches nothing is told as a warning.
-      - On the host a file C(.hold) holds its folder with all below, folders of the policy too. C(app.log.hold) holds all generations of
-        C(app.log), and C(app.log.3.hold) that one.
+      - On the host a file C(.hold) holds its folder with all below, folders of the policy too. C(app.log.hold) holds
+        all generations of C(app.log), and C(app.log.3.hold) that one.
     type: list
     elements: str
     default: []

@@ -169,13 +169,16 @@ def _survey(policy: Policy, world: World, descriptors: Descriptors, clock: Clock
 def _idle_holds(policy: Policy, survey: Survey, vacuums: Sequence[vacuum.Vacuum]) -> list[str]:
     """The globs that match no folder of the policy, nothing met in one, and no log of what was met."""
     folders = [*(root.path for root in policy.roots), *(one.folder.path for one in vacuums)]
+    unseen = tuple(f"{root.path}/" for root in policy.roots if root.limits and root not in survey.verdicts)
     met = [path for found in survey.walks.values() for path in found.paths]
-    met += [f"{one.folder.path}/{file.name}" for one in vacuums for file in one.folder.archived]
     met += [file.log for found in survey.walks.values() for file in found.files]
+    met += [f"{one.folder.path}/{file.name}" for one in vacuums for file in one.folder.archived]
     return [
         glob
         for glob in policy.hold
-        if not covering((glob,), *folders) and not any(fnmatchcase(path, glob) for path in met)
+        if not covering((glob,), *folders)
+        and not glob.startswith(unseen)
+        and not any(fnmatchcase(path, glob) for path in met)
     ]
 
 

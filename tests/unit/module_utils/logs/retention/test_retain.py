@@ -577,7 +577,7 @@ def test_a_journal_that_is_held_between_plan_and_deed_is_left_alone(run, journal
 
 
 def test_a_folder_that_is_missing_is_said(run, tmp_path):
-    result = run(policy=[{"class": "system", "paths": [f"{tmp_path}/none"]}])
+    result = run(policy=[{"class": "system", "paths": [f"{tmp_path}/none"]}], hold=[f"{tmp_path}/none/a*"])
     assert [(finding["status"], finding["summary"]) for finding in result["findings"]] == [
         ("info", f"there is no folder {tmp_path}/none")
     ]
