@@ -14,12 +14,14 @@ from fnmatch import fnmatchcase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import is_log
 
-#: Neither these nor anything below them.
+#: Neither these nor anything below them. In the layers of containers a file has another identity than inside, so nobody
+#: can see who has it open.
 _NEVER = (
     "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/lost+found", "/nix", "/proc",
     "/run/log/journal", "/run/systemd", "/run/udev", "/sbin", "/snap", "/sys", "/usr/bin", "/usr/include", "/usr/lib",
     "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share", "/usr/src", "/var/backups",
-    "/var/log/journal", "/var/mail", "/var/spool/cron", "/var/spool/mail",
+    "/var/lib/containerd", "/var/lib/containers/storage/overlay", "/var/lib/docker/overlay2", "/var/log/journal",
+    "/var/mail", "/var/spool/cron", "/var/spool/mail",
 )  # fmt: skip
 #: Folders of everybody, which are no log folders themselves.
 _SHARED = ("/", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/var", "/var/tmp", "/var/www")  # noqa: S108

@@ -88,8 +88,9 @@ def _removal(
     evidence = [f"{one.generation.path} {one.reason}" for one in due]
     left = [one for one in due if one not in removed]
     if not due and staying:
-        why = f"{staying[0].generation.path} {staying[0].reason}"
-        said = f"class {kind}: nothing to be removed; {_amount(staying)} kept beyond retention, such as {why}"
+        first = next((one for one in staying if one.stuck), staying[0])
+        why = f"{first.generation.path} {first.reason}"
+        said = f"class {kind}: nothing to be removed; {_amount(staying)} kept beyond retention: {why}"
         return catalogue.stated("logs.retention", kind, "info", said)
     if not due:
         return catalogue.stated(

@@ -106,6 +106,7 @@ def test_folders_of_logs_are_taken(folder):
                 "/var/backups/db",
                 "/home/x",
                 "/var/lib/mysql",
+                "/var/lib/docker/overlay2/1/diff/var/log",
                 "/snap/x/logs",
                 "/var/spool/cron/logs",
                 "/tmp",
