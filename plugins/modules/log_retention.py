@@ -13,7 +13,8 @@ author: fleetcare.maintenance contributors (@fleetcare)
 description:
   - Removes rotated generations of logs by age, number or size, class by class, and keeps a manifest of what went.
   - Only names that a rotation gave are ever removed, such as C(app.log.3), C(app.log.2.gz) and
-    C(app.log-20260131.gz); the log itself never is, nor is a file that does not fit any such form.
+    C(app.log-20260131.gz), and only where the log is called like one. The log itself never is, nor is a file that does
+    not fit any such form.
   - A file stays whatever its age while a process has it open, while it has a second name (hard link), while it is
     held, while it is one of the newest of its log, and while it is younger than the floor.
   - The age of a file is that of the day in its name or of its last change, whichever is younger.
@@ -51,7 +52,11 @@ options:
         type: str
         required: true
       paths:
-        description: The folders, absolute and without symbolic links. Folders of the system itself are refused.
+        description:
+          - The folders, absolute and without symbolic links. Folders of the system itself are refused, and so is the
+            data of a database.
+          - Below C(/home), C(/root), C(/usr), C(/var/cache), C(/var/lib) and C(/var/spool) only folders that are called
+            C(log) or C(logs), such as C(/home/shop/logs), and what is below such.
         type: list
         elements: path
         required: true
@@ -73,7 +78,17 @@ options:
         type: bytes
         default: "0"
       exclude:
-        description: Globs of whole paths that are left out.
+        description:
+          - Globs of whole paths that are left out, files, folders with all below, or logs with their generations.
+            They begin with V(/) or V(*).
+        type: list
+        elements: str
+        default: []
+      names:
+        description:
+          - Globs of names of logs that are not called like one, such as V(worker) for C(worker.1) and C(worker.2.gz).
+          - Without being named, a log is known by an ending such as C(.log), C(_log), C(.err) or C(.out), or by a name
+            that syslog uses, such as C(messages).
         type: list
         elements: str
         default: []
@@ -85,6 +100,8 @@ options:
     description:
       - What is kept of the systemd journal on the disk. Nothing of it is removed when this is not given.
       - Only archived files go, oldest first. A file is as old as the last entry in it.
+      - journald removes the oldest files and can leave out none, so the first that is held, or that the rest of
+        O(budget_files) and O(budget_bytes) has no room for, ends the run. O(budget_percent) is of rotated logs alone.
     type: dict
     suboptions:
       days:
@@ -96,9 +113,10 @@ options:
   hold:
     description:
       - Globs of whole paths that are under a legal hold, files or folders. What they match is never removed, and
-        neither is anything below it.
-      - On the host a file C(.hold) holds its folder with all below. C(app.log.hold) holds all generations of
-        C(app.log), and C(app.log.3.hold) that one.
+        neither is anything below it, nor a generation of a log that they match. They begin with V(/) or V(*).
+      - One that matches nothing is told as a warning.
+      - On the host a file C(.hold) holds its folder with all below, folders of the policy too. C(app.log.hold) holds
+        all generations of C(app.log), and C(app.log.3.hold) that one.
     type: list
     elements: str
     default: []
@@ -115,11 +133,13 @@ options:
     type: int
     default: 500
   budget_bytes:
-    description: How much a run removes at the most. V(0) is no limit.
+    description:
+      - How much a run removes at the most. V(0) is no limit.
+      - A file that is larger by itself stays, and is told as a warning.
     type: bytes
     default: 50G
   budget_percent:
-    description: How many percent of the rotated files that were found a run removes at the most.
+    description: How many percent of the rotated files that were found a run removes at the most, one file at least.
     type: float
     default: 80
   checksum:
@@ -127,7 +147,10 @@ options:
     type: bool
     default: false
 notes:
-  - Only root sees which files are open on the host. For other users nothing is removed.
+  - Only root sees which files are open on the host. For other users nothing is removed, nor where C(/proc) hides
+    processes from root too.
+  - Nothing is removed from network file systems, for nobody sees which files other hosts have open there. Other file
+    systems below a folder of the policy are left alone and told; name their folders in O(policy).
   - The manifest is C(log_retention/YYYY-MM.jsonl) in O(state_dir). A line is on the disk before each removal and one
     after it. Where it cannot be written nothing is removed.
   - What a budget leaves is C(kept), and the next run goes on with it.

@@ -14,7 +14,8 @@ description:
   - Writes rules to C(/etc/logrotate.d), each tried with C(logrotate --debug) before it is put in place and once more
     within the whole configuration afterwards. One that logrotate then objects to is taken back.
   - A rule is refused when another one names one of its logs already, when its folder is open to others without
-    O(rules[].run_as), and when a program holds a log open and would not learn of its rotation.
+    O(rules[].run_as), and when a program holds a log open, in a container too, and would not learn of its rotation.
+  - A rule that is as it is wanted and that logrotate does not read, for its mode or its owner, is written anew.
   - Rotates the logs of the rules in O(rotate) that are due by their own rule, and those in O(force) without waiting for
     that. A rule is handed to logrotate with all that C(/etc/logrotate.conf) says before it.
   - A rotation has succeeded when the file system shows it.
@@ -49,7 +50,10 @@ options:
         default: present
       paths:
         description:
-          - The logs, as absolute paths or globs. A glob that would match rotated logs too is refused.
+          - The logs, as absolute paths or globs. A glob that would match rotated logs too is refused, and so is one
+            that ends in less than three letters behind its last wildcard.
+          - Files of the system are refused. Below C(/home), C(/root), C(/usr), C(/var/cache), C(/var/lib) and
+            C(/var/spool) a file has to be called like a log, or to lie in a folder C(log) or C(logs).
           - Needed for a rule that is to be there.
         type: list
         elements: str

@@ -85,6 +85,7 @@ CHECK_IDS = (
     "logs.release",
     "logs.retention",
     "logs.retention_folder",
+    "logs.retention_hold",
     "logs.retention_journal",
     "logs.retention_overdue",
     "logs.rotation_age",

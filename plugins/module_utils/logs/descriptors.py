@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import parse_mountinfo
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 
 DELETED = " (deleted)"
 
@@ -44,10 +45,22 @@ class OpenFile:
 
 @dataclass(frozen=True)
 class Descriptors:
-    """Every regular file that is open; ``unseen`` are the processes whose descriptors may not be read."""
+    """Every regular file that is open, but for those on network file systems.
+
+    ``unseen`` are the processes whose descriptors may not be read; ``whole`` is false where there may be processes that
+    are not even listed.
+    """
 
     files: tuple[OpenFile, ...]
     unseen: tuple[str, ...] = ()
+    whole: bool = True
+
+    @property
+    def hidden(self) -> str:
+        """Whose open files may not be seen, in words; empty where all are."""
+        if self.unseen:
+            return counted(len(self.unseen), "process", "processes")
+        return "" if self.whole else "other processes"
 
     def holder(self, device: int, inode: int) -> str:
         """``nginx (process 812)`` for a file that is open, empty for one that is not."""
@@ -56,15 +69,24 @@ class Descriptors:
                 return f"{file.program} (process {file.pid})"
         return ""
 
+    def writers(self, logs: Mapping[tuple[int, int], str]) -> dict[str, list[str]]:
+        """Who writes to which of some logs, given as path by device and inode: a container has paths of its own."""
+        found: dict[str, list[str]] = {}
+        for file in self.files:
+            path = logs.get(file.key)
+            who = f"{file.program} (process {file.pid})"
+            if path is not None and file.writing and not file.deleted and who not in found.setdefault(path, []):
+                found[path].append(who)
+        return found
+
 
 def collect_descriptors(proc: str = "/proc") -> Descriptors:
     """Walk the descriptors of all processes; those that end meanwhile have nothing open."""
-    remote = _network_points(proc)
+    processes = [name for name in os.listdir(proc) if name.isdigit()]
+    remote = _network_mounts(proc, processes)
     files: list[OpenFile] = []
     unseen: list[str] = []
-    for name in os.listdir(proc):
-        if not name.isdigit():
-            continue
+    for name in processes:
         try:
             numbers = os.listdir(f"{proc}/{name}/fd")
         except PermissionError:
@@ -77,34 +99,69 @@ def collect_descriptors(proc: str = "/proc") -> Descriptors:
             found = _look(proc, name, number, remote)
             if found:
                 program = program or _program(proc, name)
-                path, facts = found
-                files.append(_open_file(proc, name, number, path, facts, program))
-    return Descriptors(tuple(files), tuple(sorted(unseen)))
+                path, facts, flags = found
+                files.append(_open_file(name, number, path, facts, flags, program))
+    return Descriptors(tuple(files), tuple(sorted(unseen)), _sees_all(proc))
 
 
-def _network_points(proc: str) -> tuple[str, ...]:
+def _sees_all(proc: str) -> bool:
+    """Whether all processes are listed: with ``hidepid`` (man 5 proc) only those that one may look into are."""
     try:
-        with open(f"{proc}/self/mountinfo", encoding="utf-8", errors="backslashreplace") as stream:
-            mounts = parse_mountinfo(stream.read())
+        os.listdir(f"{proc}/1/fd")
     except OSError:
-        return ()
-    return tuple(mount.point.rstrip("/") + "/" for mount in mounts if mount.over_network)
+        return False
+    return os.geteuid() == 0
 
 
-def _look(proc: str, pid: str, number: str, remote: Iterable[str]) -> tuple[str, os.stat_result] | None:
-    """Path and facts of a regular file. One on the network is not asked: a dead server would hold us up for ever."""
+def _network_mounts(proc: str, processes: Iterable[str]) -> frozenset[str]:
+    """Ids of the mounts of network file systems in all mount namespaces: a container has paths of its own."""
+    known: set[str] = set()
+    found: set[str] = set()
+    for name in processes:
+        try:
+            namespace = os.readlink(f"{proc}/{name}/ns/mnt")
+            if namespace in known:
+                continue
+            with open(f"{proc}/{name}/mountinfo", encoding="utf-8", errors="backslashreplace") as stream:
+                lines = stream.read().split("\n")
+        except OSError:
+            continue
+        known.add(namespace)
+        found.update(
+            line.partition(" ")[0] for line in lines if any(mount.over_network for mount in parse_mountinfo(line))
+        )
+    return frozenset(found)
+
+
+def _look(proc: str, pid: str, number: str, remote: Collection[str]) -> tuple[str, os.stat_result, str] | None:
+    """Path, facts and flags of a regular file.
+
+    One on the network is not asked, for a dead server would hold us up for ever.
+    """
     link = f"{proc}/{pid}/fd/{number}"
     try:
         path = os.readlink(link)
-        if not path.startswith("/") or path.startswith(("/dev/", "/proc/", "/sys/", "/memfd:", *remote)):
+        if not path.startswith("/") or path.startswith(("/dev/", "/proc/", "/sys/", "/memfd:")):
+            return None
+        info = _info(f"{proc}/{pid}/fdinfo/{number}")
+        if info.get("mnt_id") in remote:
             return None
         facts = os.stat(link)
     except OSError:
         return None
-    return (path, facts) if stat.S_ISREG(facts.st_mode) else None
+    return (path, facts, info.get("flags", "")) if stat.S_ISREG(facts.st_mode) else None
 
 
-def _open_file(proc: str, pid: str, number: str, path: str, facts: os.stat_result, program: str) -> OpenFile:
+def _info(path: str) -> dict[str, str]:
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            fields = [line.partition(":") for line in stream]
+    except OSError:
+        return {}
+    return {name: value.strip() for name, _colon, value in fields}
+
+
+def _open_file(pid: str, number: str, path: str, facts: os.stat_result, flags: str, program: str) -> OpenFile:
     deleted = facts.st_nlink == 0
     return OpenFile(
         pid=int(pid),
@@ -116,20 +173,16 @@ def _open_file(proc: str, pid: str, number: str, path: str, facts: os.stat_resul
         size=facts.st_size,
         used=facts.st_blocks * 512,
         links=facts.st_nlink,
-        writing=_is_writing(f"{proc}/{pid}/fdinfo/{number}"),
+        writing=_is_writing(flags),
     )
 
 
-def _is_writing(info: str) -> bool:
-    """The access mode among the octal ``flags`` of a descriptor; where it cannot be read it may well write."""
+def _is_writing(flags: str) -> bool:
+    """The access mode among the octal flags of a descriptor; where there are none it may well write."""
     try:
-        with open(info, encoding="ascii", errors="replace") as stream:
-            for line in stream:
-                if line.startswith("flags:"):
-                    return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    except (OSError, ValueError, IndexError):
-        pass
-    return True
+        return int(flags, 8) & os.O_ACCMODE != os.O_RDONLY
+    except ValueError:
+        return True
 
 
 def _program(proc: str, pid: str) -> str:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 
 _PACKED = r"(?P<packed>\.(?:gz|bz2|xz|zst|lz4|lzma|Z))?"
 _EXTENSION = r"(?P<extension>\.(?:log|err|out|txt|json|csv))?"
@@ -25,7 +26,19 @@ _DATED = re.compile(
     r"(?P<number>[.-][0-9]{1,3})?"
     rf"{_EXTENSION}{_PACKED}"
 )
-_LOG = re.compile(r"(?:^|.*[._-])(?:log|err|out)|.*log", re.IGNORECASE)
+#: What is called so is a log wherever it lies.
+_LOG = re.compile(
+    r"(?:.*[._-])?(?:log|err|out)(?:\.(?:txt|json|csv))?|"
+    r"(?:sys|mail|last|fail|tally|xfer|main|reject|panic|access|error)log|"
+    r"log\.(?:smbd|nmbd|winbindd(?:-idmap)?)",
+    re.IGNORECASE,
+)
+#: What is called so may be something else, such as a page of a manual, unless the log itself lies beside it.
+_WELL_KNOWN = re.compile(
+    r"messages|secure|auth|cron|mail|spooler|kern|dmesg|[bw]tmp|debug|daemon|user|boot|warn|localmessages|firewall|"
+    r"access|error|stdout|stderr|(?:mail|news)\.[a-z]+|.*[a-z].*\.json",
+    re.IGNORECASE,
+)
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -57,19 +70,28 @@ def parse(name: str) -> Rotated | None:
     return None
 
 
-def generations(names: Collection[str]) -> dict[str, Rotated]:
-    """The rotated names among those of one folder.
+def generations(names: Collection[str], *, called: Collection[str] = ()) -> dict[str, Rotated]:
+    """The rotated names among those of one folder. ``called`` are globs of logs that are not called like one.
 
-    An unpacked name counts only where it can hardly be anything else: its log is called like one, or is there too. One
-    with the number in the middle (``Xorg.0.log``) has to have its log beside it. What other names are generations of is
-    live itself.
+    Segments of tables (``16397.2``), libraries (``libfoo.so.2``), pages of manuals (``tool.3.gz``) and backups
+    (``db-20250102.gz``) are named as generations are. So a name counts only where its log is called like one. One with
+    the number in the middle (``Xorg.0.log``) has to have its log beside it. What other names are generations of is live
+    itself.
     """
     present = frozenset(names)
     found = {
-        name: rotated for name in present for rotated in [parse(name)] if rotated and _is_sure(name, rotated, present)
+        name: rotated
+        for name in present
+        for rotated in [parse(name)]
+        if rotated and _is_sure(name, rotated, present, called)
     }
     live = {rotated.log for rotated in found.values()}
     return {name: rotated for name, rotated in found.items() if name not in live}
+
+
+def is_log(name: str) -> bool:
+    """Whether a name is that of a log and of nothing else, by what it is called."""
+    return bool(_LOG.fullmatch(name))
 
 
 def is_unprintable(name: str) -> bool:
@@ -77,12 +99,12 @@ def is_unprintable(name: str) -> bool:
     return bool(_CONTROLS.search(name))
 
 
-def _is_sure(name: str, rotated: Rotated, present: frozenset[str]) -> bool:
-    if rotated.log in present:
+def _is_sure(name: str, rotated: Rotated, present: frozenset[str], called: Collection[str]) -> bool:
+    if any(fnmatchcase(rotated.log, glob) for glob in called):
         return True
-    if rotated.until is None and not name.startswith(rotated.log):
-        return False
-    return bool(re.search(r"\.(?:gz|bz2|xz|zst|lz4|lzma|Z)$", name)) or bool(_LOG.fullmatch(rotated.log))
+    if rotated.log in present:
+        return is_log(rotated.log) or bool(_WELL_KNOWN.fullmatch(rotated.log))
+    return is_log(rotated.log) and (rotated.until is not None or name.startswith(rotated.log))
 
 
 def _end_of_day(found: re.Match[str]) -> datetime | None:

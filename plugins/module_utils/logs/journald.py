@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cmp_to_key
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.moments import last_change
+
 PERSISTENT = "/var/log/journal"
 VOLATILE = "/run/log/journal"
 CONFIGURATION = "journald.conf"
@@ -114,8 +116,7 @@ def _folder(path: str) -> Folder:
             continue
         if not stat.S_ISREG(facts.st_mode) or not name.endswith((".journal", ".journal~")):
             continue
-        changed = datetime.fromtimestamp(facts.st_mtime_ns // 10**9, timezone.utc)
-        file = archived(name, changed=changed, used=facts.st_blocks * 512)
+        file = archived(name, changed=last_change(facts.st_mtime_ns), used=facts.st_blocks * 512)
         if file:
             files.append(file)
         else:

@@ -31,11 +31,15 @@ def sh(fleet: Fleet, script: str) -> Mapping[str, str]:
     return {name: host.execute(["sh", "-c", script]).stdout for name, host in fleet.items()}
 
 
-def hold(fleet: Fleet, *paths: str, lock: str = "/run/holder.lock") -> None:
-    """Start a program on every host that holds files open, and come back when it does."""
+def hold(fleet: Fleet, *paths: str, lock: str = "/run/holder.lock", bind: str = "") -> None:
+    """Start a program on every host that holds files open, and come back when it does.
+
+    ``bind`` gives it mounts of its own, as ``<folder>:<folder for the program>``.
+    """
+    mounts = f"--property=BindPaths={bind}" if bind else ""
     sh(
         fleet,
-        f"systemd-run --quiet --unit=holder --service-type=notify python3 /opt/holder.py {lock} {' '.join(paths)}",
+        f"systemd-run --quiet --unit=holder --service-type=notify {mounts} python3 /opt/holder.py {lock} {' '.join(paths)}",
     )
 
 

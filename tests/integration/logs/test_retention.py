@@ -104,6 +104,24 @@ def test_what_is_open_held_linked_or_not_writable_stays(fleet, controller):
         assert reasons["app.log.7"] == "the hold on /srv/shop/logs/*.7 covers it"
 
 
+def test_a_hold_above_and_other_file_systems_below_are_seen(fleet, controller):
+    sh(fleet, "mkdir /srv/shop/logs/disk; mount -t tmpfs tmpfs /srv/shop/logs/disk")
+    try:
+        sh(fleet, "cp -p /srv/outside/* /srv/shop/logs/disk; touch /srv/.hold")
+        held = retain(controller)
+        sh(fleet, "rm /srv/.hold")
+        let_go = retain(controller)
+        assert sh(fleet, "ls /srv/shop/logs/disk | wc -l") == both("8\n")
+    finally:
+        sh(fleet, "umount /srv/shop/logs/disk")
+    assert each(held, lambda result: result["plan"]) == both([])
+    assert each(held, lambda result: set(why(result).values())) == both({"/srv/.hold holds it"})
+    assert each(let_go, lambda result: len(result["applied"])) == both(5)
+    for result in let_go.values():
+        folder = next(one for one in result["findings"] if one["check"] == "logs.retention_folder")
+        assert (folder["status"], folder["evidence"]) == ("skipped", ["/srv/shop/logs/disk is another file system"])
+
+
 def test_a_disk_that_is_full_keeps_everything_until_there_is_room_for_the_manifest(fleet, controller):
     sh(fleet, f"mkdir -m 0700 {STATE}; mount -t tmpfs -o size=64k,mode=0700 tmpfs {STATE}")
     try:
@@ -167,6 +185,8 @@ def test_the_journal_goes_by_the_age_of_its_last_entry(fleet, controller):
     sh(fleet, 'for number in 1 2 3 4; do logger "entry $number"; journalctl --sync; journalctl --rotate; done')
     before = each({name: host.execute(["python3", "-"], stdin=AGE).stdout for name, host in fleet.items()}, int)
     given = {"policy": [], "journal": {"days": 90}}
+    held = controller.module("log_retention", {**given, "hold": ["/var/log/journal/"]})
+    assert each(held, lambda result: (result["plan"], "covers it" in result["kept"][0]["reason"])) == both(([], True))
     runs = [controller.module("log_retention", given, check=check) for check in (True, False, True)]
     assert each(runs[0], lambda result: result["plan"]) == each(runs[1], lambda result: result["plan"])
     assert each(runs[1], lambda result: (result["plan"][0]["estimate"]["files"], result["failures"])) == both((2, []))

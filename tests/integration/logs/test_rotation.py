@@ -136,6 +136,29 @@ def test_what_stands_against_a_rule_is_said_and_nothing_is_written(fleet, contro
     assert sh(fleet, "ls /etc/logrotate.d | grep -c -e shop -e open -e who -e held || true") == both("0\n")
 
 
+def test_a_program_with_mounts_of_its_own_is_known_by_the_file_that_it_has_open(fleet, controller):
+    """As in a container: what it calls /mnt/app.log is the log of the rule."""
+    hold(fleet, "/mnt/app.log", bind="/srv/shop/logs:/mnt")
+    results = rotate(controller, rules=[SHOP])
+    assert each(results, lambda result: result["plan"]) == both([])
+    for result in results.values():
+        assert "holds /srv/shop/logs/app.log open and would go on writing" in result["kept"][0]["reason"]
+    sh(fleet, "printf '/srv/shop/logs/*.log {\\n daily\\n}\\n' > /etc/logrotate.d/test-bare")
+    audit = controller.module("log_rotation_check", {"checks": ["logs.rotation_reopen"]})
+    assert found(audit, "rotation_reopen") == both([("warning", "/srv/shop/logs/app.log")])
+
+
+def test_a_rule_that_logrotate_does_not_read_is_written_anew(fleet, controller):
+    rotate(controller, rules=[SHOP])
+    sh(fleet, "chmod 0666 /etc/logrotate.d/shop")
+    runs = [rotate(controller, check=check, rules=[SHOP]) for check in (True, False, True)]
+    assert each(runs[0], lambda result: result["plan"]) == each(runs[1], lambda result: result["plan"])
+    assert each(runs[1], lambda result: "(mode 0666)" in result["plan"][0]["reason"]) == both(True)
+    assert each(runs[1], lambda result: result["failures"]) == both([])
+    assert sh(fleet, "stat -c %a /etc/logrotate.d/shop") == both("644\n")
+    assert each(runs[2], lambda result: (result["changed"], result["status"])) == both((False, "ok"))
+
+
 def test_a_program_that_holds_its_log_open_writes_on_into_the_same_file(fleet, controller):
     hold(fleet, "/srv/shop/logs/app.log")
     results = rotate(controller, rules=[{**SHOP, "copy_truncate": True}], rotate=["shop"])

@@ -26,6 +26,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk import (
     Found,
     NoFolder,
+    hold_of,
+    hold_over,
     markers,
     open_folder,
     place_of,
@@ -98,7 +100,10 @@ class Doer:
 
     def _require_unchanged(self, folder: int, found: Found) -> None:
         """The last look before the deed. Raises NotNeeded."""
-        holder = self._descriptors().holder(found.device, found.inode)
+        descriptors = self._descriptors()
+        if descriptors.hidden:
+            raise NotNeeded(f"which files {descriptors.hidden} hold open may not be seen by now")
+        holder = descriptors.holder(found.device, found.inode)
         if holder:
             raise NotNeeded(f"{holder} has it open by now")
         try:
@@ -111,7 +116,7 @@ class Doer:
             raise NotNeeded("it was written to meanwhile")
         if facts.st_nlink != 1:
             raise NotNeeded("it has a second name by now")
-        if any(_identity(folder, marker) for marker in markers(found)):
+        if hold_over(folder, found.place.path) or any(_identity(folder, marker) for marker in markers(found)):
             raise NotNeeded("it is held by now")
 
     def _descriptors(self) -> Descriptors:
@@ -139,6 +144,8 @@ class Doer:
                     raise NotNeeded("the window closed while its checksum was taken")
 
     def _vacuum(self, planned: vacuum.Vacuum) -> Effect:
+        if hold_of(planned.folder.path):
+            raise NotNeeded("it is held by now")
         names = [file.name for file in planned.going]
         facts = {"path": planned.folder.path, "class": "journal", "bytes": planned.used, "files": names}
         self.manifest.write("removing", facts, now=self.clock.now())

@@ -33,6 +33,14 @@ CHECKS = (
         "lstat and /proc/*/fd",
     ),
     Check(
+        "logs.retention_hold",
+        "Legal holds that hold nothing",
+        "A glob of 'hold' matches nothing in the folders of the policy: what it was meant to hold may be called "
+        "otherwise, and is not held.",
+        "Correct the glob, or take it out where what it held is gone.",
+        "man 7 glob",
+    ),
+    Check(
         "logs.retention_journal",
         "Journal past its retention",
         "Archived files of the systemd journal that are older, or more, than the policy lets be.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.moments import UNSAID
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Verdict:
     reason: str
     #: The limit wanted it gone and something else keeps it.
     overdue: bool = False
+    #: No later run will remove it either, as long as nobody does something.
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class Budget:
     percent: float
 
 
-def decide(generations: Iterable[Generation], limits: Limits, *, now: datetime) -> list[Verdict]:
-    """A verdict for each generation, log by log, newest first."""
+def decide(generations: Iterable[Generation], limits: Limits, *, now: datetime, most: int = 0) -> list[Verdict]:
+    """A verdict for each generation, log by log, newest first. ``most`` is the bytes a run may remove, 0 for all."""
     logs: dict[str, list[Generation]] = {}
     for generation in generations:
         logs.setdefault(generation.log, []).append(generation)
@@ -72,12 +75,15 @@ def decide(generations: Iterable[Generation], limits: Limits, *, now: datetime) 
         taken = 0
         for place, generation in enumerate(newest_first):
             taken += generation.used
-            verdicts.append(_judge(generation, place=place, taken=taken, limits=limits, now=now))
+            verdicts.append(_judge(generation, place=place, taken=taken, limits=limits, now=now, most=most))
     return verdicts
 
 
-def _judge(generation: Generation, *, place: int, taken: int, limits: Limits, now: datetime) -> Verdict:
+def _judge(generation: Generation, *, place: int, taken: int, limits: Limits, now: datetime, most: int) -> Verdict:
     age = now - generation.moment
+    if generation.moment == UNSAID:
+        said = "has a time of change that no calendar has, so its age is not known"
+        return Verdict(generation, False, said, overdue=True, stuck=True)
     why = _beyond(age, place=place, taken=taken, limits=limits)
     if not why:
         return Verdict(generation, False, "is within its limits")
@@ -87,6 +93,9 @@ def _judge(generation: Generation, *, place: int, taken: int, limits: Limits, no
         return Verdict(generation, False, f"{why}, but is one of the {limits.newest} newest of its log", overdue=True)
     if age < timedelta(days=limits.least_days):
         return Verdict(generation, False, f"{why}, but is younger than {_days(limits.least_days)}", overdue=True)
+    if most and generation.used > most:
+        said = f"takes {quantity(generation.used, 'B')}, and a run removes {quantity(most, 'B')} at the most"
+        return Verdict(generation, False, f"{why}, but {said}: raise budget_bytes", overdue=True, stuck=True)
     return Verdict(generation, True, why, overdue=True)
 
 
@@ -109,7 +118,8 @@ def _days(days: float) -> str:
 def within_budget(verdicts: Sequence[Verdict], budget: Budget) -> tuple[list[Verdict], list[Verdict], str]:
     """The removals of this run, oldest first, those that wait for the next run, and what of the budget was used up."""
     due = sorted((one for one in verdicts if one.due), key=lambda one: (one.generation.moment, one.generation.path))
-    most = min(budget.files, int(len(verdicts) * budget.percent / 100)) if verdicts else 0
+    # One at least: of a few files the share is none, and then nothing would ever go.
+    most = min(budget.files, max(1, int(len(verdicts) * budget.percent / 100)))
     going: list[Verdict] = []
     size = 0
     for verdict in due:

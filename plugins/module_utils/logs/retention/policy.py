@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import may_hold_logs, normal
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering, parse_glob
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import Budget, Limits
 
 #: Days that the guides keep each class.
@@ -20,12 +20,6 @@ DAYS: Mapping[str, float] = {"application": 90, "database": 30, "system": 365}
 AUDIT = "audit"
 #: Records of who did what: no retention of ours ever reaches into these, whatever the policy names.
 AUDIT_FOLDERS = ("/var/log/audit", "/var/log/sudo-io", "/var/log/tlog")
-#: No log folder is one of these, and below those that end in a slash there is none either.
-_NEVER = (
-    "/", "/bin/", "/boot/", "/dev/", "/etc/", "/home", "/lib/", "/lib64/", "/media", "/mnt", "/opt", "/proc/", "/root",
-    "/run", "/sbin/", "/srv", "/sys/", "/usr", "/usr/bin/", "/usr/lib/", "/usr/sbin/", "/usr/share/", "/var",
-    "/var/lib", "/var/spool", "/var/cache", "/var/log/journal/",
-)  # fmt: skip
 
 POLICY_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "class": {"type": "str", "required": True},
@@ -36,6 +30,7 @@ POLICY_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "max_files": {"type": "int", "default": 0},
     "max_bytes": {"type": "bytes", "default": "0"},
     "exclude": {"type": "list", "elements": "str", "default": []},
+    "names": {"type": "list", "elements": "str", "default": []},
     "recurse": {"type": "bool", "default": True},
 }
 JOURNAL_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -57,12 +52,16 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Root:
-    """A folder of the policy. ``limits`` None is the audit class: nothing is done in it."""
+    """A folder of the policy. ``limits`` None is the audit class: nothing is done in it.
+
+    ``names`` are globs of names of logs that are not called like one.
+    """
 
     kind: str
     path: str
     limits: Limits | None
     exclude: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     recurse: bool = True
 
 
@@ -90,11 +89,9 @@ class Policy:
         above = [root for root in self.roots if path == root.path or path.startswith(root.path + "/")]
         return max(above, key=lambda root: len(root.path), default=None)
 
-    def holds(self, path: str) -> str:
-        """The glob of the legal hold that a path is under, itself or through a folder above it; empty for none."""
-        parts = path.split("/")
-        places = ["/".join(parts[:end]) for end in range(2, len(parts) + 1)]
-        return next((glob for glob in self.hold if any(fnmatchcase(place, glob) for place in places)), "")
+    def holds(self, *paths: str) -> str:
+        """The glob of the legal hold that covers one of the paths or a folder above it; empty for none."""
+        return covering(self.hold, *paths)
 
 
 def parse(params: Mapping[str, Any]) -> Policy:
@@ -107,9 +104,7 @@ def parse(params: Mapping[str, Any]) -> Policy:
         ("budget_percent", 1, 100, "a percentage from 1 to 100"),
     ):
         require_between(params[option], least, most, option=option, expected=expected)
-    for at, glob in enumerate(params["hold"]):
-        if not glob.startswith(("/", "*")):
-            raise OptionError(f"hold[{at}]", glob, "a glob of whole paths, such as /var/log/shop/*")
+    hold = tuple(parse_glob(glob, option=f"hold[{at}]") for at, glob in enumerate(params["hold"]))
     if not params["policy"] and params["journal"] is None:
         raise OptionError("policy", params["policy"], "given unless 'journal' is: at least one class with its folders")
     roots = [root for at, entry in enumerate(params["policy"]) for root in _roots(entry, params, f"policy[{at}]")]
@@ -117,7 +112,7 @@ def parse(params: Mapping[str, Any]) -> Policy:
     return Policy(
         roots=(*roots, *(Root(AUDIT, folder, None) for folder in AUDIT_FOLDERS if not _names(roots, folder))),
         journal=_journal(params["journal"], params["keep_days"]),
-        hold=tuple(params["hold"]),
+        hold=hold,
         budget=Budget(files=params["budget_files"], bytes=params["budget_bytes"], percent=params["budget_percent"]),
         checksum=params["checksum"],
     )
@@ -140,6 +135,8 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
                 raise OptionError(
                     f"{place}.{option}", entry[option], f"absent: nothing is ever removed of class {AUDIT}"
                 )
+    exclude = tuple(parse_glob(glob, option=f"{place}.exclude[{at}]") for at, glob in enumerate(entry["exclude"]))
+    names = tuple(_name(glob, f"{place}.names[{at}]") for at, glob in enumerate(entry["names"]))
     roots = []
     for at, path in enumerate(entry["paths"]):
         folder = _folder(path, f"{place}.paths[{at}]")
@@ -147,7 +144,7 @@ def _roots(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> l
             raise OptionError(
                 f"{place}.paths[{at}]", path, f"of class {AUDIT}: nothing is ever removed of audit records"
             )
-        roots.append(Root(kind, folder, limits, tuple(entry["exclude"]), entry["recurse"]))
+        roots.append(Root(kind, folder, limits, exclude, names, entry["recurse"]))
     return roots
 
 
@@ -170,16 +167,19 @@ def _limits(entry: Mapping[str, Any], params: Mapping[str, Any], place: str) -> 
     )
 
 
+def _name(glob: str, place: str) -> str:
+    if "/" in glob or not any(sign.isalpha() for sign in glob):
+        raise OptionError(
+            place, glob, "a glob of names of logs, with a letter and without '/', such as worker or *.csv"
+        )
+    return glob
+
+
 def _folder(path: str, place: str) -> str:
-    folder = os.path.normpath(path)
+    folder = normal(path)
     if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
         raise OptionError(place, path, "the absolute path of a folder, without '..'")
-    if folder.startswith("//"):
-        folder = folder[1:]
-    if any(
-        folder + "/" == never or folder == never or (never[-1] == "/" != never and folder.startswith(never))
-        for never in _NEVER
-    ):
+    if not may_hold_logs(folder):
         raise OptionError(place, path, "a folder of logs such as /var/log/shop, not one of the system's own")
     return folder
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
@@ -26,6 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descrip
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import PERSISTENT, collect_folders
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import vacuum
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.act import Doer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.globs import covering
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.keep import (
     Generation,
     Verdict,
@@ -37,12 +39,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retenti
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.verdicts import (
     class_findings,
     folder_findings,
+    hold_findings,
     journal_findings,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.walk import (
     Found,
     NoFolder,
     Walk,
+    hold_of,
     walk,
 )
 
@@ -58,7 +62,7 @@ class World:
         return collect_descriptors()
 
     def walk(self, root: Root, others: frozenset[str], clock: Clock) -> Walk:
-        return walk(root.path, recurse=root.recurse, others=others, clock=clock)
+        return walk(root.path, recurse=root.recurse, others=others, called=root.names, clock=clock)
 
 
 @dataclass
@@ -104,12 +108,11 @@ def _nothing(context: Context, policy: Policy, reason: str) -> Result:
 
 def _with(context: Context, policy: Policy, world: World, directory: Path) -> Result:
     descriptors = world.descriptors()
-    if descriptors.unseen and any(root.limits for root in policy.roots):
-        hidden = counted(len(descriptors.unseen), "process", "processes")
-        return _nothing(context, policy, f"which files {hidden} hold open may not be seen; run it as root")
+    if descriptors.hidden and any(root.limits for root in policy.roots):
+        return _nothing(context, policy, f"which files {descriptors.hidden} hold open may not be seen; run it as root")
     now = context.clock.now()
     survey = _survey(policy, world, descriptors, context.clock, now)
-    vacuums, journal_error = _plan_vacuums(policy, now)
+    vacuums, journal_error = _plan_vacuums(policy, survey.going, now)
     steps = [*_steps(survey), *_vacuum_steps(vacuums)]
     doer = Doer(
         files=survey.files,
@@ -125,6 +128,7 @@ def _with(context: Context, policy: Policy, world: World, directory: Path) -> Re
     findings = [
         *folder_findings(context.catalogue, survey.walks, survey.failures),
         *class_findings(context.catalogue, survey.verdicts, survey.going, survey.waiting, survey.spent, execution),
+        *hold_findings(context.catalogue, _idle_holds(policy, survey, vacuums)),
         *journal_findings(context.catalogue, vacuums, journal_error, execution, asked=policy.journal is not None),
     ]
     return Result(
@@ -152,14 +156,30 @@ def _survey(policy: Policy, world: World, descriptors: Descriptors, clock: Clock
         if found.incomplete:
             # Of a folder that was not seen as a whole nobody knows which generations are the newest.
             continue
-        mine = [file for file in found.files if not any(fnmatchcase(file.path, glob) for glob in root.exclude)]
+        mine = [file for file in found.files if not covering(root.exclude, file.path, file.log)]
         generations = [_generation(file, policy, descriptors if _key(file) in opened else None) for file in mine]
-        survey.verdicts[root] = decide(generations, root.limits, now=now)
+        survey.verdicts[root] = decide(generations, root.limits, now=now, most=policy.budget.bytes)
         survey.files.update({file.path: file for file in mine})
         survey.kinds.update({file.path: root.kind for file in mine})
     everything = [verdict for verdicts in survey.verdicts.values() for verdict in verdicts]
     survey.going, survey.waiting, survey.spent = within_budget(everything, policy.budget)
     return survey
+
+
+def _idle_holds(policy: Policy, survey: Survey, vacuums: Sequence[vacuum.Vacuum]) -> list[str]:
+    """The globs that match no folder of the policy, nothing met in one, and no log of what was met."""
+    folders = [*(root.path for root in policy.roots), *(one.folder.path for one in vacuums)]
+    unseen = tuple(f"{root.path}/" for root in policy.roots if root.limits and root not in survey.verdicts)
+    met = [path for found in survey.walks.values() for path in found.paths]
+    met += [file.log for found in survey.walks.values() for file in found.files]
+    met += [f"{one.folder.path}/{file.name}" for one in vacuums for file in one.folder.archived]
+    return [
+        glob
+        for glob in policy.hold
+        if not covering((glob,), *folders)
+        and not glob.startswith(unseen)
+        and not any(fnmatchcase(path, glob) for path in met)
+    ]
 
 
 def _key(file: Found) -> tuple[int, int]:
@@ -170,7 +190,7 @@ def _generation(file: Found, policy: Policy, holders: Descriptors | None) -> Gen
     until = file.rotated.until
     return Generation(
         path=file.path,
-        log=f"{file.place.path}/{file.rotated.log}",
+        log=file.log,
         number=file.rotated.number,
         moment=max(file.changed, until) if until else file.changed,
         used=file.used,
@@ -179,16 +199,20 @@ def _generation(file: Found, policy: Policy, holders: Descriptors | None) -> Gen
 
 
 def _stays(file: Found, policy: Policy, holders: Descriptors | None) -> str:
-    if file.held:
-        return f"{file.held} holds it"
-    hold = policy.holds(file.path)
-    if hold:
-        return f"the hold on {hold} covers it"
+    held = _hold(policy, file.held, file.path, file.log)
+    if held:
+        return held
     if holders:
         return f"{holders.holder(file.device, file.inode)} has it open"
     if file.links != 1:
         return f"it has {file.links} names, and removing one would free nothing"
     return ""
+
+
+def _hold(policy: Policy, marker: str, *paths: str) -> str:
+    """What holds a file, a marker on the host or a glob of the task; empty where nothing does."""
+    glob = policy.holds(*paths)
+    return f"{marker} holds it" if marker else f"the hold on {glob} covers it" if glob else ""
 
 
 def _steps(survey: Survey) -> Iterator[Step]:
@@ -203,14 +227,23 @@ def _steps(survey: Survey) -> Iterator[Step]:
         )
 
 
-def _plan_vacuums(policy: Policy, now: datetime) -> tuple[list[vacuum.Vacuum], str]:
+def _plan_vacuums(policy: Policy, going: Sequence[Verdict], now: datetime) -> tuple[list[vacuum.Vacuum], str]:
+    """What of the journal goes, within what the other removals leave of the budget of files and bytes."""
     if policy.journal is None:
         return [], ""
     try:
         folders = collect_folders((PERSISTENT,))
     except OSError as error:
         return [], f"{error.filename}: {error.strerror}"
-    return [vacuum.plan(folder, policy.journal, now=now) for folder in folders], ""
+    spent = sum(verdict.generation.used for verdict in going)
+    room = vacuum.Room(policy.budget.files, policy.budget.bytes or None).less(len(going), spent)
+    planned = []
+    for folder in folders:
+        marker = hold_of(folder.path)
+        holds = partial(_hold, policy, marker)
+        planned.append(vacuum.plan(folder, policy.journal, now=now, room=room, holds=holds))
+        room = room.less(len(planned[-1].going), planned[-1].used)
+    return planned, ""
 
 
 def _vacuum_steps(vacuums: Sequence[vacuum.Vacuum]) -> Iterator[Step]:

@@ -10,7 +10,7 @@ that stay. Sources: man 1 journalctl; src/libsystemd/sd-journal/journal-vacuum.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,38 +33,74 @@ APART = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Vacuum:
-    """The archived files of a folder that go, oldest first, and why; ``kept`` says what the floor held back."""
+    """The archived files of a folder that go, oldest first, and why.
+
+    ``kept`` says what held back the next one; ``waits`` is true where it was the budget.
+    """
 
     folder: Folder
     going: tuple[Archived, ...]
     reason: str
     kept: str = ""
+    waits: bool = False
 
     @property
     def used(self) -> int:
         return sum(file.used for file in self.going)
 
 
-def plan(folder: Folder, limits: JournalLimits, *, now: datetime) -> Vacuum:
-    """The longest run of oldest files that a limit wants gone and the floor lets go."""
+@dataclass(frozen=True)
+class Room:
+    """What of a run's budget is left: files and bytes, None for no limit."""
+
+    files: int
+    bytes: int | None
+
+    def less(self, files: int, used: int) -> Room:
+        return Room(self.files - files, None if self.bytes is None else self.bytes - used)
+
+    def __str__(self) -> str:
+        size = "" if self.bytes is None else f" and {quantity(max(0, self.bytes), 'B')}"
+        return f"what is left of the budget of this run is {counted(max(0, self.files), 'file')}{size}"
+
+
+def plan(
+    folder: Folder,
+    limits: JournalLimits,
+    *,
+    now: datetime,
+    room: Room | None = None,
+    holds: Callable[[str], str] = lambda path: "",
+) -> Vacuum:
+    """The longest run of oldest files that a limit wants gone, and that floor, holds and budget let go.
+
+    journalctl removes the oldest files and leaves none of them out, so the first that has to stay ends the run.
+    ``holds`` says for a path what holds it.
+    """
     going: list[Archived] = []
-    kept = ""
+    kept, waits = "", False
     left = folder.used
     reasons: list[str] = []
     for file in folder.archived:
         why = _beyond(file, left=left, limits=limits, now=now)
         if not why:
             break
-        if now - file.changed < timedelta(days=limits.least_days):
-            kept = f"{file.name} {why}, but was written to within {number(limits.least_days)} days"
+        stays = holds(f"{folder.path}/{file.name}")
+        if not stays and now - file.changed < timedelta(days=limits.least_days):
+            stays = f"was written to within {number(limits.least_days)} days"
+        if not stays and room and (room.files < 1 or (room.bytes is not None and room.bytes < file.used)):
+            stays, waits = f"takes {quantity(file.used, 'B')}, and {room}", True
+        if stays:
+            kept = f"{file.name} {why}, but {stays}"
             break
         reasons.append(why)
         going.append(file)
         left -= file.used
+        room = room.less(1, file.used) if room else None
     while going and len(going) < len(folder.archived) and folder.archived[len(going)].head - _youngest(going) < APART:
         going.pop()
     reason = _reason(reasons[: len(going)])
-    return Vacuum(folder, tuple(going), reason, kept)
+    return Vacuum(folder, tuple(going), reason, kept, waits)
 
 
 def _reason(reasons: Sequence[str]) -> str:

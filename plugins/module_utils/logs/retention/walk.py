@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Status
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount, parse_mountinfo
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import (
     Rotated,
     generations,
     is_unprintable,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.moments import last_change
 
 HOLD = ".hold"
+#: Whoever finds one of these is in the data of PostgreSQL, MariaDB, MySQL or MongoDB.
+DATA = frozenset({"PG_VERSION", "aria_log_control", "ibdata1", "mysql.ibd", "WiredTiger"})
 MAX_DEPTH = 16
 MAX_ENTRIES = 200_000
 MAX_SECONDS = 60.0
@@ -30,11 +36,11 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class NoFolder(MaintenanceError):
-    """A folder of the policy that cannot be walked, and why; ``missing`` where there simply is none."""
+    """A folder of the policy that cannot be walked, and why; ``status`` is what that is worth."""
 
-    def __init__(self, message: str, *, missing: bool = False) -> None:
+    def __init__(self, message: str, *, status: Status = "warning") -> None:
         super().__init__(message)
-        self.missing = missing
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -66,23 +72,78 @@ class Found:
         return f"{self.place.path}/{self.name}"
 
     @property
+    def log(self) -> str:
+        """The path of the log that it is a generation of."""
+        return f"{self.place.path}/{self.rotated.log}"
+
+    @property
     def changed(self) -> datetime:
-        return datetime.fromtimestamp(self.changed_ns // 10**9, timezone.utc)
+        return last_change(self.changed_ns)
 
 
 def markers(found: Found) -> tuple[str, ...]:
-    """The names in its folder that hold a file: for the whole folder, for itself, for all generations of its log."""
-    return HOLD, found.name + HOLD, found.rotated.log + HOLD
+    """The names in its folder that hold a file: for itself, and for all generations of its log."""
+    return found.name + HOLD, found.rotated.log + HOLD
+
+
+def hold_over(descriptor: int, path: str) -> str:
+    """The ``.hold`` in a folder or in any above it, empty for none; what cannot be looked into counts as held.
+
+    The way up is by descriptors, so it is that of the folder itself, wherever its path leads to by now.
+    """
+    here = os.dup(descriptor)
+    try:
+        while True:
+            if _may_hold(here):
+                return f"{path.rstrip('/')}/{HOLD}"
+            above = os.open("..", _FOLDER, dir_fd=here)
+            is_top = os.path.samestat(os.fstat(above), os.fstat(here))
+            os.close(here)
+            here = above
+            if is_top:
+                return ""
+            path = os.path.dirname(path)
+    except OSError as error:
+        return f"what may lie above {path} ({error.strerror})"
+    finally:
+        os.close(here)
+
+
+def hold_of(path: str) -> str:
+    """As ``hold_over``, for a folder that may lie behind a link, as the journal may."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return f"what may lie in {path} ({error.strerror})"
+    try:
+        return hold_over(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def _may_hold(folder: int) -> bool:
+    try:
+        os.stat(HOLD, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 @dataclass
 class Walk:
-    """What a walk of one root brought back; ``incomplete`` says where it had to stop."""
+    """What a walk of one root brought back; ``incomplete`` says where it had to stop.
+
+    ``paths`` is all that was met; ``passed`` says what was left alone unseen, and why.
+    """
 
     files: list[Found] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     links: int = 0
     unprintable: int = 0
     unreadable: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     incomplete: str = ""
 
 
@@ -95,7 +156,7 @@ def open_folder(path: str) -> int:
         try:
             there = os.open(part, _FOLDER, dir_fd=here)
         except FileNotFoundError:
-            raise NoFolder(f"there is no folder {clean(reached)}", missing=True) from None
+            raise NoFolder(f"there is no folder {clean(reached)}", status="info") from None
         except PermissionError:
             raise NoFolder(f"{clean(reached)} may not be entered by this user") from None
         except OSError as error:
@@ -119,25 +180,61 @@ def place_of(descriptor: int, path: str) -> Place:
     return Place(path, facts.st_dev, facts.st_ino)
 
 
-def walk(path: str, *, recurse: bool, others: frozenset[str], clock: Clock) -> Walk:
-    """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder."""
+def collect_mounts() -> dict[str, Mount]:
+    """The mounts by their points."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="backslashreplace") as stream:
+        return {mount.point: mount for mount in parse_mountinfo(stream.read())}
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection[str] = (), clock: Clock) -> Walk:
+    """All rotated files below a root. ``others`` are folders that another root looks after. Raises NoFolder.
+
+    ``called`` are globs of logs that are not called like one.
+    """
     result = Walk()
+    mounts = collect_mounts()
+    above = max((point for point in mounts if _is_below(path, point)), key=len, default="/")
+    if above in mounts and mounts[above].over_network:
+        raise NoFolder(
+            f"{clean(path)} is on a network file system ({mounts[above].kind}), and which files other hosts have open "
+            "there cannot be seen: look after it on the host that has its disk",
+            status="skipped",
+        )
     descriptor = open_folder(path)
     try:
-        device = os.fstat(descriptor).st_dev
+        device, held = os.fstat(descriptor).st_dev, hold_over(descriptor, path)
     except OSError:
         os.close(descriptor)
         raise
-    walker = _Walker(result, device=device, others=others, until=clock.monotonic() + MAX_SECONDS, clock=clock)
-    walker.enter(descriptor, path, depth=MAX_DEPTH if recurse else 0, held="")
+    walker = _Walker(
+        result,
+        root=path,
+        device=device,
+        recurse=recurse,
+        remote={point: mount.kind for point, mount in mounts.items() if mount.over_network},
+        others=others,
+        called=called,
+        until=clock.monotonic() + MAX_SECONDS,
+        clock=clock,
+    )
+    walker.enter(descriptor, path, depth=MAX_DEPTH, held=held)
     return result
 
 
 @dataclass
 class _Walker:
     result: Walk
+    root: str
     device: int
+    recurse: bool
+    #: Points and kinds of network file systems: one whose server is dead would hold up whoever looks at it.
+    remote: Mapping[str, str]
     others: frozenset[str]
+    called: Collection[str]
     until: float
     clock: Clock
     seen: int = 0
@@ -147,22 +244,41 @@ class _Walker:
         try:
             place = place_of(descriptor, path)
             entries = self._entries(descriptor, path)
+            if DATA.intersection(entries):
+                self._data(path)
+                return
             if HOLD in entries:
                 held = held or f"{path}/{HOLD}"
             self._files(descriptor, place, entries, held=held)
-            for name in sorted(entries) if depth else ():
+            for name in sorted(entries) if self.recurse else ():
                 self._below(descriptor, path, name, depth=depth, held=held)
         finally:
             os.close(descriptor)
 
+    def _data(self, path: str) -> None:
+        if path == self.root:
+            raise NoFolder(f"{clean(path)} is not walked: it holds the data of a database")
+        self.result.passed.append(f"{path} holds the data of a database")
+
     def _below(self, descriptor: int, path: str, name: str, *, depth: int, held: str) -> None:
         below = f"{path}/{name}"
+        # A folder with a policy of its own is for that to look after.
+        if below in self.others:
+            return
+        if below in self.remote:
+            self.result.passed.append(f"{below} is another file system ({self.remote[below]})")
+            return
         try:
             facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             if stat.S_ISLNK(facts.st_mode):
                 self.result.links += 1
-            # A mount point and a folder with a policy of its own are for others to look at.
-            if not stat.S_ISDIR(facts.st_mode) or facts.st_dev != self.device or below in self.others:
+            if not stat.S_ISDIR(facts.st_mode):
+                return
+            if facts.st_dev != self.device:
+                self.result.passed.append(f"{below} is another file system")
+                return
+            if not depth:
+                self.result.passed.append(f"{below} is below more than {MAX_DEPTH} folders")
                 return
             inner = os.open(name, _FOLDER, dir_fd=descriptor)
         except PermissionError:
@@ -184,17 +300,20 @@ class _Walker:
                     # A folder that was seen in part is not judged: its newest generations may be missing.
                     return []
                 names.append(entry.name)
+                self.result.paths.append(f"{path}/{entry.name}")
         return names
 
     def _files(self, descriptor: int, place: Place, entries: list[str], *, held: str) -> None:
         present = frozenset(entries)
         self.result.unprintable += sum(1 for name in entries if is_unprintable(name))
-        for name, rotated in sorted(generations(present).items()):
+        for name, rotated in sorted(generations(present, called=self.called).items()):
             found = _look(descriptor, place, name, rotated, held=held)
             marker = next((one for one in markers(found) if one in present), "") if found else ""
             if found and marker and not held:
                 found = replace(found, held=f"{place.path}/{marker}")
-            if found and found.device == self.device:
+            if found and found.device != self.device:
+                self.result.passed.append(f"{found.path} is another file system")
+            elif found:
                 self.result.files.append(found)
 
 

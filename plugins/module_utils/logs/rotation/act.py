@@ -64,7 +64,8 @@ class Doer:
         wanted, before = decision.wanted, self.read(decision.path)
         if wanted is None:
             raise AssertionError("a rule is written that nobody wants")
-        if (before.text if before else "") == wanted.text:
+        in_force = decision.path in read_configuration().files
+        if (before.text if before else "") == wanted.text and in_force == (before is not None):
             raise NotNeeded("it is so by now")
         if before and not before.ours and not wanted.replace:
             raise MaintenanceError(f"Somebody else has written {decision.path} meanwhile.")

@@ -100,13 +100,18 @@ def cover(configuration: Configuration) -> Covered:
         for pattern in rule.patterns:
             for path in expand(pattern):
                 logs.setdefault(path, rule)
-    sizes = {path: facts.st_size for path in logs for facts in [_regular(path)] if facts}
+    present = {path: facts for path in logs for facts in [_regular(path)] if facts}
     found: list[Generation] = []
     for folder in sorted({_folder_of_old(path, rule) for path, rule in logs.items()}):
         found += _uncompressed(
             folder, {os.path.basename(path) for path, rule in logs.items() if _folder_of_old(path, rule) == folder}
         )
-    return Covered(logs, tuple(found), sizes)
+    return Covered(
+        logs,
+        tuple(found),
+        sizes={path: facts.st_size for path, facts in present.items()},
+        identities={(facts.st_dev, facts.st_ino): path for path, facts in present.items()},
+    )
 
 
 def _regular(path: str) -> os.stat_result | None:

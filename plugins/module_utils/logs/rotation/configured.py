@@ -85,16 +85,16 @@ def folders(view: View) -> Iterator[Answer]:
 def reopen(view: View) -> Iterator[Answer]:
     """Programs that write to a log which a rule renames without a word, or to one that was renamed so."""
     covered, descriptors = given(view.host.covered), given(view.host.descriptors)
-    if descriptors.unseen:
-        hidden = counted(len(descriptors.unseen), "process", "processes")
-        raise Absent(f"what {hidden} hold open may not be seen", remedy="Run the check with become.")
-    told: dict[str, set[str]] = {}
-    for file in descriptors.files:
-        rule = covered.logs.get(file.path)
-        if rule and file.writing and not file.deleted and not rule.leaves_file and not _tells(rule):
-            told.setdefault(file.path, set()).add(f"{file.program} (process {file.pid})")
-    for path in sorted(told):
-        rule, writers = covered.logs[path], ", ".join(sorted(told[path]))
+    if descriptors.hidden:
+        raise Absent(f"what {descriptors.hidden} hold open may not be seen", remedy="Run the check with become.")
+    renamed = {
+        key: path
+        for key, path in covered.identities.items()
+        if not covered.logs[path].leaves_file and not _tells(covered.logs[path])
+    }
+    untold = descriptors.writers(renamed)
+    for path in sorted(untold):
+        rule, writers = covered.logs[path], ", ".join(sorted(untold[path]))
         yield view.state(
             "logs.rotation_reopen",
             path,
@@ -102,7 +102,7 @@ def reopen(view: View) -> Iterator[Answer]:
             f"{base(rule.file)} renames {path}, and does not tell {writers}",
             evidence=[f"{rule.file} line {rule.line}"],
         )
-    if not told:
+    if not untold:
         yield view.state("logs.rotation_reopen", "logrotate", "ok", "whoever writes to a rotated log is told of it")
 
 

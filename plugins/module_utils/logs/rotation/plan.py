@@ -66,8 +66,12 @@ def decide_rule(
     configuration: Configuration,
     descriptors: Descriptors,
     tried: Callable[[str, str], DryRun],
+    look: Callable[[str], Log | None],
 ) -> Decision:
-    """Whether a rule has to be written or removed, or why it may not be. ``tried`` asks logrotate about a text."""
+    """Whether a rule has to be written or removed, or why it may not be.
+
+    ``tried`` asks logrotate about a text, ``look`` the file system about a log.
+    """
     decision = Decision(wanted.name, wanted.path, wanted=wanted)
     if present and not present.ours and not wanted.replace:
         if not wanted.present or present.text != wanted.text:
@@ -77,18 +81,26 @@ def decide_rule(
         if present:
             decision.write = Step("remove", wanted.path, "it is not to be there", reversible=True)
         return decision
-    if present and present.text == wanted.text:
+    unread = _unread(wanted, configuration) if present else ""
+    if present and present.text == wanted.text and not unread:
         return decision
     decision.refusal = (
         _twice(wanted, configuration)
-        or _untold(wanted, descriptors)
+        or _untold(wanted, descriptors, look)
         or "; ".join(objections(tried(wanted.path, wanted.text)))
     )
     if not decision.refusal:
-        reason = "it differs from what is wanted" if present else "there is no such rule"
+        reason = unread or ("it differs from what is wanted" if present else "there is no such rule")
         logs = sum(len(expand(path)) for path in wanted.paths)
         decision.write = Step("write", wanted.path, reason, reversible=True, estimate={"logs": logs})
     return decision
+
+
+def _unread(wanted: Wanted, configuration: Configuration) -> str:
+    """Why logrotate does not read the file that is there, empty where it does."""
+    if wanted.path in configuration.files:
+        return ""
+    return f"logrotate does not read it: it {configuration.ignored.get(wanted.path, 'is not included')}"
 
 
 def _twice(wanted: Wanted, configuration: Configuration) -> str:
@@ -105,16 +117,16 @@ def _twice(wanted: Wanted, configuration: Configuration) -> str:
     return ""
 
 
-def _untold(wanted: Wanted, descriptors: Descriptors) -> str:
+def _untold(wanted: Wanted, descriptors: Descriptors, look: Callable[[str], Log | None]) -> str:
     if wanted.leaves_file or wanted.tells:
         return ""
-    named = {path for pattern in wanted.paths for path in expand(pattern)}
-    for file in descriptors.files:
-        if file.path in named and file.writing and not file.deleted:
-            return (
-                f"{file.program} (process {file.pid}) holds {file.path} open and would go on writing to the renamed "
-                "file: give tell or copy_truncate, or say with reopens that it notices by itself"
-            )
+    paths = dict.fromkeys(path for pattern in wanted.paths for path in expand(pattern))
+    logs = {(log.device, log.inode): log.path for log in map(look, paths) if log}
+    remedy = "give tell or copy_truncate, or say with reopens that it notices by itself"
+    for path, writers in descriptors.writers(logs).items():
+        return f"{writers[0]} holds {path} open and would go on writing to the renamed file: {remedy}"
+    if logs and descriptors.hidden:
+        return f"which of its logs {descriptors.hidden} hold open may not be seen: {remedy}"
     return ""
 
 

@@ -151,10 +151,14 @@ def _with(context: Context, task: Task, ledger: Ledger) -> Result:
 
 def _decide(rule: Wanted, configuration: Configuration) -> Decision:
     def tried(path: str, text: str) -> Any:
-        return try_out(read_configuration(overlay={path: text}).preludes.get(path, {}), text)
+        shown = read_configuration(overlay={path: text})
+        if path not in shown.preludes:
+            why = shown.ignored.get(path, "is not included")
+            raise MaintenanceError(f"logrotate would not read {path}: it {why}.")
+        return try_out(shown.preludes[path], text)
 
     try:
-        return decide_rule(rule, read_rule(rule.path), configuration, collect_descriptors(), tried)
+        return decide_rule(rule, read_rule(rule.path), configuration, collect_descriptors(), tried, look)
     except MaintenanceError as error:
         return Decision(rule.name, rule.path, refusal=str(error).rstrip("."), wanted=rule)
 

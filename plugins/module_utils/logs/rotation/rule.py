@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.grounds import may_be_log, normal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.configuration import (
     FOLDER,
     TABOO,
@@ -45,6 +46,10 @@ RULE_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 #: What a path in quotes can hold without meaning anything else to logrotate.
 _PATH = re.compile(r"/[^\x00-\x1f\x7f\"'\\{}]+")
+#: What a rotation puts behind the name of a log.
+_ADDED = re.compile(r"(?:\.[0-9]{1,3}|[-.][0-9]{8}|\.(?:gz|bz2|xz|zst|lz4|lzma|Z))$")
+#: A glob that ends in less than ``log`` or ``err`` matches too much.
+_LEAST_ENDING = 3
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]{0,200}")
 _SIGNAL = re.compile(r"(?:SIG)?(?:HUP|USR1|USR2|TERM|WINCH)")
 _CREATE = re.compile(r"0?[0-7]{3} [A-Za-z0-9_][A-Za-z0-9_.-]* [A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -121,8 +126,11 @@ def _require(entry: Mapping[str, Any], place: str) -> None:
         if not _PATH.fullmatch(path) or "/../" in path or path.endswith("/"):
             expected = "the absolute path of a log, or a glob, without quotes, braces, backslashes and '..'"
             raise OptionError(f"{place}.paths[{at}]", path, expected)
-        if path.endswith(("*", "*.*")):
-            expected = "a glob that does not match rotated logs too, such as /srv/shop/logs/*.log"
+        if not may_be_log(normal(path)):
+            expected = "a log such as /srv/shop/logs/app.log, not a file of the system or of a program's data"
+            raise OptionError(f"{place}.paths[{at}]", path, expected)
+        if _names_rotated(path.rpartition("/")[2]):
+            expected = "a log or a glob that does not match rotated logs too, such as /srv/shop/logs/*.log"
             raise OptionError(f"{place}.paths[{at}]", path, expected)
     for option, least, most, expected in (
         ("keep", 1, 10000, "a whole number of old logs from 1 to 10000"),
@@ -141,6 +149,13 @@ def _require(entry: Mapping[str, Any], place: str) -> None:
             f"{place}.create", entry["create"], "absent with copy_truncate, which leaves the log in place"
         )
     _require_tell(entry["tell"], place)
+
+
+def _names_rotated(name: str) -> bool:
+    """Whether a name or glob may match what a rotation renames: it has to end in something that a rotation adds to."""
+    ending = re.split(r"[*?\]]", name)[-1]
+    too_short = ending != name and len(ending) < _LEAST_ENDING
+    return too_short or bool(_ADDED.search(ending))
 
 
 def _require_tell(tell: Mapping[str, Any] | None, place: str) -> None:

@@ -71,9 +71,8 @@ def deleted_open(view: View) -> Iterator[Answer]:
             f"{counted(len(largest), 'deleted file')} held open",
             evidence=[f"{file.path}: {quantity(file.used, 'B')}, descriptor {file.descriptor}" for file in largest],
         )
-    if descriptors.unseen:
-        hidden = counted(len(descriptors.unseen), "process", "processes")
-        said = f"what {hidden} hold open may not be seen"
+    if descriptors.hidden:
+        said = f"what {descriptors.hidden} hold open may not be seen"
         yield view.state("logs.deleted_open", "others", "skipped", said, remedy="Run the check with become.")
     elif not holders:
         yield view.state("logs.deleted_open", "processes", "ok", "no process holds a deleted file open")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Union
 
@@ -58,11 +58,15 @@ class Generation:
 
 @dataclass(frozen=True)
 class Covered:
-    """What the rules cover at present: each log with its rule, and the plain rotated files behind the newest."""
+    """What the rules cover at present: each log with its rule, and the plain rotated files behind the newest.
+
+    ``sizes`` are in bytes, ``identities`` the paths by device and inode.
+    """
 
     logs: dict[str, Rule]
     uncompressed: tuple[Generation, ...]
     sizes: dict[str, int]
+    identities: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -50,11 +50,34 @@ def test_what_is_no_rotated_name(name):
     assert parse(name) is None
 
 
-def test_a_name_that_may_be_live_counts_only_beside_its_log():
-    assert set(generations(["worker.1", "Xorg.0.log", "report-20260101"])) == set()
-    assert set(generations(["worker", "worker.1", "Xorg.log", "Xorg.0.log"])) == {"worker.1", "Xorg.0.log"}
-    assert set(generations(["worker.1.gz", "report-20260101.xz"])) == {"worker.1.gz", "report-20260101.xz"}
-    assert set(generations(["messages.1", "syslog.1"])) == {"syslog.1"}
+def test_a_generation_counts_where_its_log_is_called_like_one():
+    alone = {
+        "app.log.1",
+        "syslog.1",
+        "error_log-20260101",
+        "nohup.out.1.gz",
+        "shop.err.2",
+        "localhost_access_log.2026-01-31.txt",
+    }
+    assert set(generations(alone)) == alone
+    beside = {"messages": "messages.1", "mail.info": "mail.info.2.gz", "wtmp": "wtmp-20260101", "eve.json": "eve.json.1", "Xorg.log": "Xorg.0.log"}  # fmt: skip
+    assert set(generations(beside.values())) == set()
+    assert set(generations([*beside, *beside.values()])) == set(beside.values())
+
+
+DATA = [
+    "16397", "16397.2", "16397_vm.1", "libfoo.so", "libfoo.so.2", "tool.3.gz", "db-20250102.gz", "worker", "worker.1",
+    "report", "report-20260101", "report-20260101.xz", "catalog", "catalog.1", "names.csv", "names-20260101.csv",
+    "orders-20260101.json", "7.json", "7.json.1", "000123.log", "base.tar", "base.tar.20260101.gz",
+]  # fmt: skip
+
+
+def test_what_is_only_named_like_a_generation_is_none():
+    assert generations(DATA) == {}
+
+
+def test_a_log_that_is_not_called_like_one_is_named_by_the_policy():
+    assert set(generations(DATA, called=["worker", "names*"])) == {"worker.1", "names-20260101.csv"}
 
 
 PIECES = st.sampled_from(

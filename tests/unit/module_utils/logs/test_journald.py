@@ -24,8 +24,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     archived as read_name,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.moments import UNSAID, last_change
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import JournalLimits
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.vacuum import APART, plan
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.vacuum import APART, Room, plan
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=timezone.utc)
 MIB = 1024**2
@@ -146,3 +147,26 @@ def test_nothing_younger_than_the_floor_ever_goes(days, limit, most):
     found = plan(folder, JournalLimits(limit, most, 7), now=NOW)
     assert found.going == folder.archived[: len(found.going)]
     assert all(NOW - file.changed >= timedelta(days=7) for file in found.going)
+
+
+def test_a_hold_or_the_budget_ends_what_is_removed_of_the_journal():
+    files = tuple(
+        Archived(f"{number}.journal", NOW - timedelta(days=300 - number), NOW - timedelta(days=200), 8 * MIB)
+        for number in range(5)
+    )
+    folder, limits = Folder("/j", files, 0), JournalLimits(days=90, most_bytes=None, least_days=7)
+    assert len(plan(folder, limits, now=NOW, room=Room(5, 40 * MIB)).going) == 5
+    held = plan(folder, limits, now=NOW, holds=lambda path: "x holds it" if path == "/j/2.journal" else "")
+    assert (len(held.going), held.waits) == (2, False)
+    assert held.kept == "2.journal is older than 90 days, but x holds it"
+    for room, amount in ((Room(3, None), 3), (Room(9, 20 * MIB), 2), (Room(9, 1), 0), (Room(0, None), 0)):
+        found = plan(folder, limits, now=NOW, room=room)
+        assert (len(found.going), found.waits) == (amount, True)
+        assert "what is left of the budget of this run is" in found.kept
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(400_000_000_000, 9999), (-(10**12), 9999), (0, 1970)])
+def test_a_time_that_no_calendar_has_is_no_time_at_all(seconds, year):
+    moment = last_change(seconds * 10**9)
+    assert moment.year == year
+    assert (moment == UNSAID) == (year == 9999)

@@ -68,6 +68,23 @@ def test_what_is_held_or_open_stays_and_takes_no_place_of_the_newest():
     assert verdicts[0].reason == "is 400 days old and is kept for 90 days, but x holds it"
 
 
+def test_a_file_that_is_larger_than_the_budget_does_not_stop_the_others():
+    files = [generation(1, 0), generation(2, 100), generation(3, 200, used=9000), generation(4, 300)]
+    verdicts = decide(files, Limits(days=90, newest=1, least_days=7), now=NOW, most=5000)
+    going, waiting, _spent = within_budget(verdicts, Budget(files=10, bytes=5000, percent=100))
+    assert [[verdict.generation.number for verdict in some] for some in (going, waiting)] == [[4], [2]]
+    (stuck,) = [verdict for verdict in verdicts if verdict.stuck]
+    assert stuck.reason == (
+        "is 200 days old and is kept for 90 days, but takes 8.8 KiB, and a run removes 4.9 KiB at the most: "
+        "raise budget_bytes"
+    )
+
+
+def test_a_share_of_few_files_is_one_at_least():
+    files = [generation(number, 100 * number) for number in range(1, 4)]
+    assert due(files, Limits(days=90, newest=1, least_days=7), Budget(files=9, bytes=0, percent=1)) == [3]
+
+
 GENERATIONS = st.lists(
     st.builds(
         lambda log, number, days, used, stays: generation(number, days, log=log, used=used, stays=stays),
@@ -98,7 +115,7 @@ def test_floor_and_budget_hold_whatever_the_limits(files, limits, budget):
     gone = {verdict.generation.path for verdict in going}
     assert len(verdicts) == len(files)
     assert len(gone) == len(going) <= budget.files
-    assert len(going) <= len(files) * budget.percent / 100
+    assert len(going) <= max(1, len(files) * budget.percent / 100)
     assert not budget.bytes or sum(verdict.generation.used for verdict in going) <= budget.bytes
     assert bool(waiting) == bool(spent)
     for log in {one.log for one in files}:
@@ -126,3 +143,16 @@ def test_what_a_budget_leaves_is_younger_than_what_it_takes(files, limits, budge
     going, waiting, _spent = within_budget(decide(files, limits, now=NOW), budget)
     if going and waiting:
         assert max(one.generation.moment for one in going) <= min(one.generation.moment for one in waiting)
+
+
+@given(GENERATIONS, LIMITS, BUDGETS)
+def test_runs_go_on_until_nothing_is_due(files, limits, budget):
+    """Whatever the budget: what no run will ever take is told from what waits."""
+    while True:
+        verdicts = decide(files, limits, now=NOW, most=budget.bytes)
+        going, waiting, _spent = within_budget(verdicts, budget)
+        assert going or not waiting
+        if not going:
+            break
+        gone = {verdict.generation.path for verdict in going}
+        files = [one for one in files if one.path not in gone]

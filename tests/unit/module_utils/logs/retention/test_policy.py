@@ -57,6 +57,28 @@ def test_a_hold_covers_what_lies_below_it():
 
 
 @pytest.mark.parametrize(
+    "glob", ["/var/log/shop/", "//var/log//shop", "/var/./log/shop/.", "*/shop/", "/", "*", "/var/log/[s]hop"]
+)
+def test_a_hold_is_read_however_it_is_written(glob):
+    assert parse(options(APP, hold=[glob])).holds("/var/log/shop/a.log.1")
+
+
+@pytest.mark.parametrize("glob", ["[a", "*[a", "*[!a", "*[]", "*[z-a]", "/a/../b", "shop*", "/a\0"])
+def test_a_glob_that_can_match_nothing_is_refused(glob):
+    for given in ({"hold": [glob]}, {"policy": [{**APP, "exclude": [glob]}]}):
+        with pytest.raises(OptionError, match=r"\[0\]' is .*, but must be a glob .*\.$"):
+            parse({**options(APP), **given})
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/home/x/logs", "/var/lib/pgsql/16/data/log", "/usr/local/nginx/logs/old", "/srv/x", "/opt/x/data", "/data"],
+)
+def test_folders_of_logs_are_taken(folder):
+    assert parse(options(entry(**{"class": "system", "paths": [folder]}))).roots[0].path == folder
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"class": "audit", "days": 3}, "policy[0].days"),
@@ -75,6 +97,24 @@ def test_a_hold_covers_what_lies_below_it():
         ({"paths": ["//var//"]}, "not one of the system's own"),
         ({"paths": ["/home"]}, "not one of the system's own"),
         ({"paths": ["/var/log/journal/abc"]}, "not one of the system's own"),
+        *(
+            ({"paths": [folder]}, "not one of the system's own")
+            for folder in (
+                "/var/lib/postgresql",
+                "/var/lib/docker",
+                "/usr/local",
+                "/var/backups/db",
+                "/home/x",
+                "/var/lib/mysql",
+                "/var/lib/docker/overlay2/1/diff/var/log",
+                "/snap/x/logs",
+                "/var/spool/cron/logs",
+                "/tmp",
+                "/home/x/blogs",
+            )
+        ),
+        ({"names": ["*"]}, "policy[0].names[0]"),
+        ({"names": ["a/b"]}, "policy[0].names[0]"),
         ({"paths": ["/var/log/audit"]}, "nothing is ever removed of audit records"),
         ({"paths": ["/var/log/shop", "/var/log/shop/"]}, "names each folder once"),
     ],

@@ -9,13 +9,17 @@ import hashlib
 import json
 import os
 import stat
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors, OpenFile
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import Archived, Folder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import retain as retain_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import (
     ARGUMENTS,
     POLICY_ARGUMENTS,
@@ -30,12 +34,12 @@ class Quiet(World):
     """Nobody has anything open, until somebody has."""
 
     def __init__(self):
-        self.files, self.unseen, self.looks, self.when = [], (), 0, {}
+        self.files, self.unseen, self.whole, self.looks, self.when = [], (), True, 0, {}
 
     def descriptors(self):
         self.looks += 1
         self.when.get(self.looks, lambda: None)()
-        return Descriptors(tuple(self.files), self.unseen)
+        return Descriptors(tuple(self.files), self.unseen, self.whole)
 
     def opens(self, path):
         facts = os.stat(path)
@@ -70,7 +74,7 @@ def make(path, still, *, days, text="old"):
 @pytest.fixture
 def run(run_repair, world, logs):
     def run(*, check=False, clock=None, policy=None, **given):
-        entries = policy or [{"class": "application", "paths": [str(logs)]}]
+        entries = policy if policy is not None else [{"class": "application", "paths": [str(logs)]}]
         return run_repair(
             lambda context: retain(context, world=world),
             ARGUMENTS,
@@ -160,6 +164,74 @@ def test_what_is_no_rotated_name_is_left_alone(run, logs, still):
     assert "2 names with control characters left alone" in result["findings"][0]["summary"]
 
 
+@pytest.mark.parametrize("mark", ["PG_VERSION", "ibdata1"])
+def test_the_data_of_a_database_is_not_walked(run, logs, mark):
+    (logs / mark).touch()
+    refused = run()
+    assert refused["plan"] == []
+    assert refused["findings"][0]["summary"] == f"{logs} is not walked: it holds the data of a database"
+    below = run(policy=[{"class": "application", "paths": [str(logs.parent)]}])
+    assert (below["plan"], below["findings"][0]["status"]) == ([], "skipped")
+    assert f"1 place left alone: {logs} holds the data of a database" in below["findings"][0]["summary"]
+
+
+def mount(point, kind, device="0:52"):
+    return {str(point): Mount(device, "/", str(point), kind, "source", read_only=False, super_read_only=False)}
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_a_network_file_system_is_not_looked_at(run, logs, monkeypatch, kind):
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs.parent, kind))
+    monkeypatch.setattr(walk, "open_folder", None)
+    result = run()
+    assert (result["plan"], result["status"]) == ([], "skipped")
+    assert f"is on a network file system ({kind})" in result["findings"][0]["summary"]
+
+
+def test_a_disk_below_a_network_file_system_is_a_disk(run, logs, monkeypatch):
+    monkeypatch.setattr(walk, "collect_mounts", lambda: {**mount(logs.parent, "nfs4"), **mount(logs, "xfs")})
+    assert targets(run()) == ["app.log.6", "app.log.5", "app.log.4"]
+
+
+def test_what_is_passed_over_is_told(run, logs, still, monkeypatch):
+    for name in ("remote", "disk", "deep"):
+        (logs / name).mkdir()
+        make(logs / name / "b.log.1", still, days=900)
+        make(logs / name / "b.log.2", still, days=900)
+    (logs / "deep/deeper").mkdir()
+    real = os.stat
+
+    def elsewhere(name, **how):
+        assert name != "remote", "a dead server would hold us up"
+        facts = real(name, **how)
+        return os.stat_result([*facts[:2], facts.st_dev + 1, *facts[3:10]]) if name == "disk" else facts
+
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs / "remote", "nfs"))
+    monkeypatch.setattr(walk, "MAX_DEPTH", 1)
+    monkeypatch.setattr(walk.os, "stat", elsewhere)
+    result = run()
+    monkeypatch.undo()
+    folder = result["findings"][0]
+    assert (folder["status"], folder["evidence"]) == ("skipped", [
+        f"{logs}/deep/deeper is below more than 1 folders",
+        f"{logs}/disk is another file system",
+        f"{logs}/remote is another file system (nfs)",
+    ])  # fmt: skip
+    assert f"3 places left alone: {logs}/deep/deeper is" in folder["summary"]
+    assert "b.log.2" in targets(result)
+    assert not {f"{logs}/disk/b.log.2", f"{logs}/remote/b.log.2"} & {step["target"] for step in result["applied"]}
+    only = run(policy=[{"class": "application", "paths": [str(logs)], "recurse": False}])
+    assert only["findings"][0]["status"] == "ok"
+
+
+def test_a_log_that_is_called_otherwise_has_to_be_named(run, logs, still):
+    for number in range(1, 4):
+        make(logs / f"worker.{number}", still, days=100 * number)
+    assert not [name for name in targets(run(check=True), "plan") if "worker" in name]
+    policy = [{"class": "application", "paths": [str(logs)], "names": ["worker"]}]
+    assert targets(run(policy=policy))[:2] == ["worker.3", "worker.2"]
+
+
 def test_open_held_and_linked_files_stay_and_the_reason_is_said(run, logs, world, still):
     world.opens(logs / "app.log.4")
     os.link(logs / "app.log.5", logs.parent / "second")
@@ -184,8 +256,51 @@ def test_a_marker_holds_a_log_or_a_folder(run, logs, marker):
     }
 
 
-def test_a_hold_of_the_task_covers_a_folder(run, logs):
-    assert targets(run(hold=[str(logs)])) == []
+@pytest.mark.parametrize("others", [[], [{"class": "system", "paths": [""]}]])
+def test_a_marker_above_the_folder_of_the_policy_holds_it(run, logs, others):
+    """A folder with a policy of its own is below the hold of the folder above all the same."""
+    policy = [{"class": "application", "paths": [str(logs)]}]
+    policy += [{**other, "paths": [str(logs.parent)]} for other in others]
+    (logs.parent / ".hold").touch()
+    result = run(policy=policy)
+    assert result["plan"] == []
+    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {f"{logs.parent}/.hold holds it"}
+
+
+def test_a_marker_that_is_put_above_between_plan_and_deed_holds(run, logs, world, tmp_path):
+    world.when = {3: (tmp_path.parent / ".hold").touch}
+    try:
+        result = run()
+    finally:
+        (tmp_path.parent / ".hold").unlink()
+    assert targets(result) == ["app.log.6"]
+    assert "it is held by now" in reasons(result)["app.log.5"]
+
+
+@pytest.mark.parametrize("hold", ["{}", "{}/", "/{}//.", "{}/app.log", "*/app.log", "{}/app.log.*", "{}/*.log"])
+def test_a_hold_of_the_task_covers_a_folder_or_a_log(run, logs, hold):
+    result = run(hold=[hold.format(logs)])
+    assert result["plan"] == []
+    assert {finding["check"] for finding in result["findings"]} == {
+        "logs.retention_folder", "logs.retention", "logs.retention_overdue",
+    }  # fmt: skip
+
+
+def test_a_hold_that_holds_nothing_is_said(run, logs):
+    result = run(check=True, hold=[f"{logs}/pay*", f"{logs}/app.log.6", f"{logs.parent}/other"])
+    idle = [finding for finding in result["findings"] if finding["check"] == "logs.retention_hold"]
+    assert [(finding["status"], finding["item"]) for finding in idle] == [
+        ("warning", f"{logs}/pay*"), ("warning", f"{logs.parent}/other"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("exclude", ["{}/below", "{}/below/", "*/below", "{}/below/sql.log", "{}/below/*.1", "{}/b*"])
+def test_what_is_excluded_is_left_out_with_all_below(run, logs, still, exclude):
+    (logs / "below").mkdir()
+    make(logs / "below/sql.log.1", still, days=900)
+    make(logs / "below/sql.log.2", still, days=10)
+    result = run(policy=[{"class": "application", "paths": [str(logs)], "exclude": [exclude.format(logs)]}])
+    assert targets(result) == ["app.log.6", "app.log.5", "app.log.4"]
 
 
 def test_a_folder_with_a_policy_of_its_own_is_judged_by_that_alone(run, logs, still):
@@ -282,6 +397,7 @@ def test_a_folder_that_is_exchanged_before_it_is_reached(run, logs, tmp_path, st
         (lambda path, world: (path.unlink(), path.symlink_to("app.log")), "another file has its name by now"),
         (lambda path, world: (path.parent / ".hold").touch(), "it is held by now"),
         (lambda path, world: path.unlink(), "it is gone by now"),
+        (lambda path, world: setattr(world, "whole", False), "may not be seen by now"),
     ],
 )
 def test_a_file_that_changed_between_plan_and_deed_is_left_alone(run, logs, world, tmp_path, change, words):
@@ -298,8 +414,9 @@ def test_a_file_that_is_opened_during_the_run_is_seen(run, logs, world):
     assert targets(run()) == ["app.log.6", "app.log.4"]
 
 
-def test_whoever_does_not_see_all_open_files_removes_nothing(run, logs, world):
-    world.unseen = ("mysqld",)
+@pytest.mark.parametrize("blind", [{"unseen": ("mysqld",)}, {"whole": False}])
+def test_whoever_does_not_see_all_open_files_removes_nothing(run, logs, world, blind):
+    world.__dict__.update(blind)
     result = run()
     assert (result["plan"], result["status"]) == ([], "skipped")
     assert "run it as root" in result["findings"][0]["summary"]
@@ -373,8 +490,94 @@ def test_the_budget_leaves_the_rest_to_the_next_run(run):
     assert targets(run(budget_files=2)) == ["app.log.4"]
 
 
+def test_a_file_that_no_run_has_room_for_is_said(run, logs, still):
+    make(logs / "app.log.6", still, days=180, text="x" * 300_000)
+    result = run(budget_bytes=100_000)
+    assert targets(result) == ["app.log.5", "app.log.4"]
+    overdue = next(finding for finding in result["findings"] if finding["check"] == "logs.retention_overdue")
+    assert (overdue["status"], "raise budget_bytes" in overdue["evidence"][-1]) == ("warning", True)
+    again = run(budget_bytes=100_000)
+    assert (again["plan"], again["status"]) == ([], "warning")
+
+
+def test_nothing_past_retention_is_said_only_where_there_is_nothing(run, logs):
+    held = next(finding for finding in run(hold=[f"{logs}/*"])["findings"] if finding["check"] == "logs.retention")
+    assert held["status"] == "info"
+    assert held["summary"].startswith("class application: nothing to be removed; 3 rotated files (12 KiB) kept beyond")
+    assert "covers it" in held["summary"]
+    run()
+    fine = next(finding for finding in run()["findings"] if finding["check"] == "logs.retention")
+    assert (fine["status"], fine["summary"]) == ("ok", "class application: 3 rotated files, none past retention")
+
+
+def test_a_time_that_no_calendar_has_keeps_its_file_and_stops_no_other(run, logs, monkeypatch):
+    real = walk._look
+
+    def far(descriptor, place, name, rotated, *, held):
+        found = real(descriptor, place, name, rotated, held=held)
+        return replace(found, changed_ns=400_000_000_000 * 10**9) if name == "app.log.5" else found
+
+    monkeypatch.setattr(walk, "_look", far)
+    result = run()
+    assert targets(result) == ["app.log.6", "app.log.4"]
+    assert reasons(result)["app.log.5"] == "has a time of change that no calendar has, so its age is not known"
+
+
+@pytest.fixture
+def journal(tmp_path, still, monkeypatch):
+    """Five archived files of 4 KiB each, written to 200 days ago; journalctl only says what it was asked."""
+    folder = tmp_path / "journal" / "abc"
+    folder.mkdir(parents=True)
+    old = still.now() - timedelta(days=200)
+    files = tuple(Archived(f"{at}.journal", old - timedelta(days=9 - at), old, 4096) for at in range(5))
+    monkeypatch.setattr(retain_module, "collect_folders", lambda roots: [Folder(str(folder), files, 0)])
+    asked = []
+
+    def carry_out(planned, *, clock):
+        asked.append([file.name for file in planned.going])
+        return Folder(str(folder), files[len(planned.going) :], 0)
+
+    monkeypatch.setattr(act.vacuum, "carry_out", carry_out)
+    return folder, asked
+
+
+def vacuum(run, **given):
+    result = run(journal={"days": 90, "max_bytes": None}, policy=[], **given)
+    return result, [finding for finding in result["findings"] if finding["check"] == "logs.retention_journal"]
+
+
+@pytest.mark.parametrize("held", ["{}", "{}/", "*/journal", "{}/0.journal", ".hold", "../.hold", "../../.hold"])
+def test_a_hold_holds_the_journal_too(run, journal, held):
+    folder, asked = journal
+    if held.endswith(".hold"):
+        (folder / held).touch()
+    result, (finding,) = vacuum(run, hold=[] if held.endswith(".hold") else [held.format(folder)])
+    assert (result["plan"], asked, finding["status"]) == ([], [], "info")
+    assert result["kept"][0]["target"] == str(folder)
+    assert "hold" in finding["summary"]
+
+
+def test_the_journal_is_within_the_budget_of_the_run(run, journal):
+    _folder, asked = journal
+    result, (finding,) = vacuum(run, budget_files=2)
+    assert (asked, finding["status"]) == ([["0.journal", "1.journal"]], "warning")
+    assert "what is left of the budget of this run is 0 files" in finding["summary"]
+    asked.clear()
+    result, (finding,) = vacuum(run, budget_bytes=4095)
+    assert (result["plan"], asked, finding["status"]) == ([], [], "warning")
+
+
+def test_a_journal_that_is_held_between_plan_and_deed_is_left_alone(run, journal, monkeypatch):
+    folder, asked = journal
+    real = act.Doer.__call__
+    monkeypatch.setattr(act.Doer, "__call__", lambda doer, step: [(folder / ".hold").touch(), real(doer, step)][1])
+    result, _findings = vacuum(run)
+    assert (asked, result["applied"]) == ([], [])
+    assert "it is held by now" in result["kept"][0]["reason"]
+
+
 def test_a_folder_that_is_missing_is_said(run, tmp_path):
-    result = run(policy=[{"class": "system", "paths": [f"{tmp_path}/none"]}])
+    result = run(policy=[{"class": "system", "paths": [f"{tmp_path}/none"]}], hold=[f"{tmp_path}/none/a*"])
     assert [(finding["status"], finding["summary"]) for finding in result["findings"]] == [
         ("info", f"there is no folder {tmp_path}/none")
     ]

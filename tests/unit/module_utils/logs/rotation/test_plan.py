@@ -31,14 +31,21 @@ def writer(path="/srv/shop/a.log", *, writing=True):
     return Descriptors((OpenFile(812, "shopd", 3, path, 1, 2, 10, 4096, 1, writing),))
 
 
-def decide(wanted=WANTED, present=None, *, rules=(), descriptors=None, said=FINE):
+def look(path):
+    """Every log is there, and is the one that a writer has open."""
+    return Log(path, 1, 2, 10, 10 * MIB)
+
+
+def decide(wanted=WANTED, present=None, *, rules=(), descriptors=None, said=FINE, ignored=None):
     asked = []
 
     def tried(path, text):
         asked.append(text)
         return said
 
-    found = decide_rule(wanted, present, Configuration(rules=list(rules)), descriptors or Descriptors(()), tried)
+    files = [wanted.path] if present and ignored is None else []
+    configuration = Configuration(rules=list(rules), files=files, ignored=ignored or {})
+    found = decide_rule(wanted, present, configuration, descriptors or Descriptors(()), tried, look)
     return found, asked
 
 
@@ -55,6 +62,13 @@ def test_a_rule_that_is_not_there_is_written_after_a_trial():
 def test_a_rule_that_is_as_it_is_wanted_is_left_alone():
     found, asked = decide(present=Present(WANTED.text, True))
     assert (found.write, found.refusal, asked) == (None, "", [])
+
+
+@pytest.mark.parametrize("ignored", [{WANTED.path: "can be written to by group or others (mode 0666)"}, {}])
+def test_a_rule_that_logrotate_does_not_read_is_not_as_it_is_wanted(ignored):
+    found, _asked = decide(present=Present(WANTED.text, True), ignored=ignored)
+    why = ignored.get(WANTED.path, "is not included")
+    assert (found.write.action, found.write.reason) == ("write", f"logrotate does not read it: it {why}")
 
 
 def test_a_rule_of_somebody_else_is_replaced_only_when_asked_to():
@@ -85,6 +99,15 @@ def test_a_program_that_holds_its_log_open_has_to_learn_of_it(given):
     )
     assert decide(wanted, descriptors=writer())[0].write
     assert decide(descriptors=writer(writing=False))[0].write
+    blind = Descriptors((), ("mysqld",))
+    assert "1 process hold open may not be seen" in decide(descriptors=blind)[0].refusal
+    assert decide(wanted, descriptors=blind)[0].write
+
+
+def test_a_program_in_a_container_has_the_same_file_open_by_another_path():
+    assert "shopd (process 812) holds /srv/shop/a.log open" in decide(descriptors=writer("/app/a.log"))[0].refusal
+    other = Descriptors((OpenFile(812, "shopd", 3, "/srv/shop/a.log", 1, 3, 10, 4096, 1, True),))
+    assert decide(descriptors=other)[0].write, "the path is that of another file, in a container of its own"
 
 
 def test_what_logrotate_objects_to_is_not_written():

@@ -49,7 +49,7 @@ def rule(**settings):
 def healthy():
     return Snapshot(
         configuration=Configuration(rules=[SHOP], files=["/etc/logrotate.conf", SHOP.file]),
-        covered=Covered({LOG: SHOP}, (), {LOG: 10}),
+        covered=Covered({LOG: SHOP}, (), {LOG: 10}, {(1, 2): LOG}),
         dry_run=DryRun((), (), (), (), (), (), (), "/var/lib/logrotate/status"),
         status=Status("/var/lib/logrotate/status", NOW - timedelta(hours=5), {LOG: NOW - timedelta(days=1)}),
         schedule=Schedule("logrotate.timer"),
@@ -126,7 +126,15 @@ def test_a_program_that_is_not_told_of_a_rename(healthy):
         ("warning", LOG, f"shop renames {LOG}, and does not tell shopd (process 812)")
     ]
     for good in (rule(copytruncate=""), replace(SHOP, scripts={"postrotate"})):
-        assert said(replace(writing, covered=Covered({LOG: good}, (), {})), "rotation_reopen")[0][0] == "ok"
+        covered = Covered({LOG: good}, (), {}, {(1, 2): LOG})
+        assert said(replace(writing, covered=covered), "rotation_reopen")[0][0] == "ok"
+
+
+def test_a_program_in_a_container_is_known_by_the_file_and_not_by_its_path(healthy):
+    inside = replace(healthy, descriptors=Descriptors((opened("/app/logs/a.log"),)))
+    assert said(inside, "rotation_reopen")[0][:2] == ("warning", LOG)
+    other = replace(healthy, descriptors=Descriptors((opened(LOG, inode=3),)))
+    assert said(other, "rotation_reopen")[0][0] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
@@ -60,6 +62,32 @@ def test_a_rule_names_every_setting_that_matters():
         ({"paths": ["/srv/../etc/a.log"]}, "rules[0].paths[0]"),
         ({"paths": ["/srv/logs/*"]}, "rules[0].paths[0]"),
         ({"paths": ["/srv/logs/app.log*"]}, "rules[0].paths[0]"),
+        *(
+            ({"paths": [path]}, "rules[0].paths[0]")
+            for path in (
+                "/etc/passwd",
+                "/etc/*.conf",
+                "/e*/*.log",
+                "//etc/app.log",
+                "/./etc/app.log",
+                "/dev/sda",
+                "/var/lib/mysql/ibdata1",
+                "/var/l*/mysql/ibdata1",
+                "/home/x/.bashrc",
+                "/usr/bin/app.log",
+                "/srv/x/*.log.?",
+                "/srv/x/app.log?",
+                "/srv/x/*g",
+                "/srv/x/[a-z]*",
+                "/srv/x/app*",
+                "/srv/x/*.*[a-z0-9]",
+                "/srv/x/app.log.1",
+                "/srv/x/*.gz",
+                "/srv/x/*.log-20260101",
+                "/srv/x/*.log.[0-9]",
+                "/srv/x/[!z]",
+            )
+        ),
         ({"keep": 0}, "rules[0].keep"),
         ({"max_age_days": -1}, "rules[0].max_age_days"),
         ({"create": "0640 shop"}, "rules[0].create"),
@@ -74,6 +102,23 @@ def test_what_is_wrong_with_a_rule_is_said_in_a_sentence(change, place):
     with pytest.raises(OptionError, match=r"^Option '.*' is .*, but must be .*\.$") as caught:
         rules({**SHOP, **change})
     assert caught.value.option == place
+
+
+FINE = [
+    "/srv/shop/logs/*.log", "/var/log/httpd/*log", "/var/log/syslog", "/var/log/app?.log", "/var/log/[a-c].err",
+    "/var/lib/docker/containers/*/*-json.log", "/var/lib/pgsql/16/data/log/postgresql", "/home/x/app.log",
+    "/home/x/logs/worker", "/root/nohup.out", "/var/log/Xorg.0.log", "/opt/x/output.txt", "/srv/x/a b.log",
+]  # fmt: skip
+ROTATED = [".1", ".12", ".1.gz", ".2.zst", "-20260101", "-20260101.gz", ".20260101"]
+
+
+@pytest.mark.parametrize("path", FINE)
+def test_what_a_rule_may_name_matches_no_rotated_name(path):
+    rules({**SHOP, "paths": [path]})
+    name = path.rpartition("/")[2]
+    logs = {name.replace("*", some).replace("?", "x").replace("[a-c]", "a") for some in ("", "x", "x.log", "app-1")}
+    assert all(fnmatchcase(log, name) for log in logs)
+    assert not any(fnmatchcase(log + added, name) for log in logs for added in ROTATED)
 
 
 def test_two_rules_for_one_log_are_refused():
