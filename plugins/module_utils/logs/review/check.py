@@ -82,6 +82,8 @@ class Round:
     #: Logs that are new under a glob of the last review, and named ones that are not there.
     appeared: set[str] = field(default_factory=set)
     absent: list[str] = field(default_factory=list)
+    #: Marks of logs that were read as pieces of others until now.
+    moved: dict[str, Any] = field(default_factory=dict)
     #: Files that were looked at, and those that were too many for that.
     files: int = 0
     files_left: set[str] = field(default_factory=set)
@@ -94,7 +96,7 @@ class Round:
         self.reaches[name] = self.reaches[name].and_of(reach) if name in self.reaches else reach
 
     def mark_of(self, source: str) -> Any:
-        return self.before.get("marks", {}).get(source)
+        return self.moved.get(source) or self.before.get("marks", {}).get(source)
 
     def keep_mark(self, source: str) -> None:
         """What cannot be read now goes on from the same place when it can be."""
@@ -188,7 +190,9 @@ def _no_journal() -> str:
 
 
 def _read_files(current: Round, entry: options.Files) -> None:
-    paths, empty = live_logs(entry.patterns, exclude=entry.exclude)
+    marks = current.before.get("marks", {})
+    apart = {path for path, mark in marks.items() if isinstance(mark, dict) and mark.get("apart") is True}
+    paths, empty = live_logs(entry.patterns, exclude=entry.exclude, apart=apart)
     if entry.usual:
         paths = [path for path in paths if os.path.lexists(path)]
     else:
@@ -201,14 +205,30 @@ def _read_files(current: Round, entry: options.Files) -> None:
     for path in new[len(read) :]:
         current.files_left.add(path)
         current.keep_mark(path)
-    for path in [*read, *vanished]:
+    queue = [*read, *vanished]
+    for path in queue:
         if path not in current.marks:
             first = _first(current, path, path, entry.patterns)
-            trail = follow(path, current.mark_of(path), first=first, budget=current.asked.budget)
+            trail = follow(path, current.mark_of(path), first=first, budget=current.asked.budget, tell_apart=True)
+            queue += _moved(current, entry, trail)
             if path in vanished and not trail.pieces and _is_over(current, path, paths):
                 trail.close()
                 continue
             _take_file(current, path, trail, FORMATS.get(entry.form), named=path in entry.patterns)
+
+
+def _moved(current: Round, entry: options.Files, trail: Trail) -> list[str]:
+    """Logs of other workers that proved to be no pieces of this one, as far as they were asked for."""
+    asked = [
+        path
+        for path in trail.neighbours
+        if any(fnmatchcase(path, pattern) for pattern in entry.patterns)
+        and not any(fnmatchcase(path, pattern) for pattern in entry.exclude)
+    ]
+    for path in asked:
+        current.moved[path] = trail.neighbours[path]
+        current.appeared.add(family(path))
+    return asked
 
 
 def _first(current: Round, name: str, source: str, patterns: Sequence[str]) -> First:
