@@ -197,7 +197,7 @@ def follow(
     return trail
 
 
-def _tell_apart(trail: Trail, places: Sequence[Place]) -> Sequence[Place]:
+def _tell_apart(trail: Trail, places: list[Place]) -> list[Place]:
     """Set logs of other workers apart from older pieces; returns the places of what is left.
 
     Both may be named ``worker-1.log`` beside ``worker.log``. Whoever wrote to the newest piece may still do so for a

@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
@@ -32,27 +30,22 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow,
     joined,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span, Stretch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     Digest,
-    Scanner,
-    Wanted,
     together,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.families import family
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
     FORMATS,
     Format,
-    recognise,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.judge import Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import Reach
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import Asked
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.probe import probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import Numbered, sift
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 
 OWN = frozenset(check.id for check in (*READING, *REVIEW))
 MOST_REVIEWS = 50
@@ -308,35 +301,6 @@ def _reach(trail: AnyTrail, mark: Mapping[str, Any]) -> Reach:
         return Reach(trail.bytes_read, max(0, trail.behind), behind)
     seconds = float(mark.get("time") or int(str(mark.get("since", 0))) / 1e9)
     return Reach(behind=behind, until=datetime.fromtimestamp(seconds, timezone.utc) if 0 < seconds < 1e11 else None)
-
-
-def digest_of(
-    stretches: Iterator[Stretch], form: Format | None, wanted: Wanted, *, known: Format | None = None
-) -> Digest:
-    """All of a stream in one digest.
-
-    Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
-    """
-    first = next(stretches, None)
-    if first is None:
-        return Digest(form=(form or known or FORMATS["text"]).name)
-    if form is None:
-        form = recognise(first.begin(LINE_LIMIT) if isinstance(first, Span) else first)
-        form = known if known and form.name == "text" else form
-    pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
-    scanner = Scanner(form, wanted)
-    extra = [_in_raw(one, form) for one in wanted.include]
-
-    def passed() -> Iterator[Numbered]:
-        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
-
-    scanner.feed(passed())
-    return scanner.finish()
-
-
-def _in_raw(pattern: re.Pattern[bytes], form: Format) -> re.Pattern[bytes]:
-    """What lets a line pass the sieve: the expression itself, or every line where the text is packed in a field."""
-    return pattern if form.plain else re.compile(rb"^", re.MULTILINE)
 
 
 def _read_journal(current: Round, trouble: str) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve, traces
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import digest_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     MOST_TEMPLATES,
     Digest,
