@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve, traces
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     MOST_TEMPLATES,
     Digest,
@@ -31,6 +30,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Format,
     recognise,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import Level, own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
