@@ -9,6 +9,7 @@ import json
 import re
 
 import pytest
+from hypothesis import example as shown
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,8 +92,8 @@ def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
 
 
 def test_an_example_has_no_secret_and_no_mail_address() -> None:
-    shown = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
-    assert shown == "login of <email> with password=*** failed"
+    text = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
+    assert text == "login of <email> with password=*** failed"
 
 
 @given(st.binary(max_size=400))
@@ -186,6 +187,7 @@ _FLOOD = [
 ]  # fmt: skip
 
 
+@shown(lines=[_FLOOD[7], b"calm", NGINX, b"calm", NGINX, _FLOOD[7], NGINX], least="error")
 @given(lines=st.lists(st.sampled_from(_FLOOD), max_size=40), least=st.sampled_from(["error", "fatal", "warning"]))
 def test_a_flood_of_errors_is_counted_as_single_ones_are(lines: list[bytes], least: Level) -> None:
     data = b"".join(line + b"\n" for line in lines)
