@@ -53,7 +53,8 @@ def guide(log: Path) -> None:
 
 def compare(log: Path, *, state: Path, rounds: int) -> tuple[float, float, dict[str, Any]]:
     """Median seconds of ours and of the guides' commands, taken in turn, and the last result of ours."""
-    ours, peer, result = [], [], {}
+    ours, peer = [], []
+    result: dict[str, Any] = {}
     for number in range(rounds):
         seconds, result = timed(partial(review, log, state=state / str(number)))
         ours.append(seconds)
