@@ -10,7 +10,7 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import is_rotated, rotated_names
@@ -25,12 +25,15 @@ def require_pattern(pattern: str, *, option: str) -> None:
         raise OptionError(option, pattern, "an absolute path of a file, or a glob of such, as in /var/log/nginx/*.log")
 
 
-def live_logs(patterns: Sequence[str], *, exclude: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+def live_logs(
+    patterns: Sequence[str], *, exclude: Sequence[str] = (), apart: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """Paths of live logs that some globs match, each once, and the globs that match nothing.
 
     A path without ``*``, ``?`` or ``[`` counts as it stands, even where there is no file. What rotation named, and what
     is packed, belongs to its live log and is no log of its own. ``**`` stands for folders at any depth. Links are not
     followed by ``**`` and are no logs. There may be more of them than anybody should read: ``MOST_FILES``.
+    ``apart`` are logs beside which numbers in front of the extension tell logs of other workers (``Trail.apart``).
     """
     found: dict[str, None] = {}
     empty: list[str] = []
@@ -44,7 +47,7 @@ def live_logs(patterns: Sequence[str], *, exclude: Sequence[str] = ()) -> tuple[
         found.update(dict.fromkeys(matched))
     excluded = [re.compile(fnmatch.translate(glob_)) for glob_ in exclude]
     paths = [path for path in found if not any(one.match(path) for one in excluded)]
-    return _without_older(paths), empty
+    return _without_older(paths, apart), empty
 
 
 def _matching(pattern: str) -> list[str]:
@@ -58,7 +61,7 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _without_older(paths: Sequence[str]) -> list[str]:
+def _without_older(paths: Sequence[str], apart: Collection[str]) -> list[str]:
     """Without what is an older piece of another: ``app-20261125.log`` beside ``app.log``."""
     folders: dict[str, list[str]] = {}
     for path in paths:
@@ -68,5 +71,6 @@ def _without_older(paths: Sequence[str]) -> list[str]:
         for folder, names in folders.items()
         for live in names
         for piece in rotated_names(live, names)
+        if not (piece.may_be_live and os.path.join(folder, live) in apart)
     }
     return [path for path in paths if path not in older]

@@ -19,6 +19,7 @@ from typing import Any, Union
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT, LineCutter
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import (
     in_order,
+    may_be_live,
     rotated_names,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.opening import (
@@ -41,6 +42,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 
 #: How many older pieces, read to their ends, a mark still knows; two suffice, the others are for who deletes some.
 KNOWN_PIECES = 4
+#: Of pieces that may be logs of other workers all are known, up to so many.
+_KNOWN_NUMBERED = 200
 _ATTEMPTS = 3
 #: What is left for the next run where nobody can say how many bytes that is.
 UNMEASURED = -1
@@ -88,6 +91,10 @@ class Trail:
     cut_lines: int = 0
     cut_bytes: int = 0
     behind: int = 0
+    #: Logs of other workers, with numbers in front of the extension, are no pieces of this one.
+    apart: bool = False
+    #: Those that were taken for pieces until now, with the marks from which they are to be followed on their own.
+    neighbours: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Places of what cannot be opened now, and may be again.
     pending: list[Place] = field(default_factory=list)
     _reader: PieceReader | None = None
@@ -143,8 +150,11 @@ class Trail:
             self._reader.settle()
         places = [piece.place for piece in self.pieces if piece.place]
         read = [place for place in places if place.done and not place.live]
-        forgotten = set(read[:-KNOWN_PIECES])
-        return as_mark([place for place in places if place not in forgotten] + self.pending)
+        name = os.path.basename(self.path)
+        numbered = [place for place in read if may_be_live(name, place.name)]
+        forgotten = set(read[:-KNOWN_PIECES]) - set(numbered[-_KNOWN_NUMBERED:])
+        kept = [place for place in places if place not in forgotten]
+        return as_mark(kept + self.pending, apart=self.apart)
 
     def close(self) -> None:
         for piece in self.pieces:
@@ -158,13 +168,17 @@ def follow(
     first: First = "end",
     budget: int | None = None,
     limit: int = LINE_LIMIT,
+    tell_apart: bool = False,
 ) -> Trail:
     """What is new in a log since ``remembered``, the mark of an earlier run, or None.
 
     ``first`` says how a log never seen before is begun: ``"end"``, ``"start"``, or a number of bytes before its end.
     ``budget`` is how many bytes may be read, all of them when None. Never raises for what is on the disk.
+    ``tell_apart``: what proves to be the log of another worker is left to the caller, in ``neighbours``; otherwise what
+    is new in it is read as if it were a piece.
     """
-    trail = Trail(path=path, budget=budget, limit=limit)
+    apart = tell_apart and (remembered or {}).get("apart") is True
+    trail = Trail(path=path, budget=budget, limit=limit, apart=apart)
     places = parse_places(remembered)
     for attempt in range(_ATTEMPTS):
         unopened, moved = _collect(trail)
@@ -177,8 +191,38 @@ def follow(
             trail.losses.append(Loss("what was remembered of this log is damaged, so it was begun anew"))
         _begin(trail.pieces, first)
     else:
+        if tell_apart and not trail.apart:
+            places = _tell_apart(trail, places)
         _go_on(trail, places, unopened)
     return trail
+
+
+def _tell_apart(trail: Trail, places: list[Place]) -> list[Place]:
+    """Set logs of other workers apart from older pieces; returns the places of what is left.
+
+    Both may be named ``worker-1.log`` beside ``worker.log``. Whoever wrote to the newest piece may still do so for a
+    while, and rotation moves all others on; one of these that has grown where it lies is a log of its own, and so are
+    all that are named like it.
+    """
+    directory, name = os.path.split(os.path.abspath(trail.path))
+    numbered = [piece for piece in trail.pieces if not piece.live and may_be_live(name, piece.name)]
+    known = {place.name: place for place in places if not place.live}
+    met = {piece.name: known[piece.name] for piece in numbered if piece.name in known}
+    same = [piece for piece in numbered if piece.name in met and _is_same(piece, met[piece.name])]
+    grown = [piece for piece in same if piece.facts.st_size > met[piece.name].size]
+    if not any(piece is not numbered[-1] for piece in grown):
+        return places
+    trail.apart = True
+    for piece in numbered:
+        place = [replace(met[piece.name], live=True, waiting=0)] if piece in same else []
+        trail.neighbours[os.path.join(directory, piece.name)] = as_mark(place) if place else {}
+        piece.close()
+    trail.pieces = [piece for piece in trail.pieces if piece not in numbered]
+    return [place for place in places if place.live or not may_be_live(name, place.name)]
+
+
+def _is_same(piece: Piece, place: Place) -> bool:
+    return piece.is_same_file(place) and piece.holds(place)
 
 
 def _collect(trail: Trail) -> tuple[dict[str, str], bool]:
@@ -196,7 +240,7 @@ def _collect(trail: Trail) -> tuple[dict[str, str], bool]:
         return unopened, False
     try:
         live = _open_live(trail, name, folder)
-        older = _open_older(directory, name, folder, unopened)
+        older = _open_older(directory, name, folder, unopened, apart=trail.apart)
         duplicates = [piece for piece in older if live and piece.identity == live.identity]
         for piece in duplicates:
             piece.close()
@@ -215,13 +259,14 @@ def _open_live(trail: Trail, name: str, folder: int) -> Piece | None:
     return Piece(trail.path, name, True, "", descriptor, facts)
 
 
-def _open_older(directory: str, live: str, folder: int, unopened: dict[str, str]) -> list[Piece]:
+def _open_older(directory: str, live: str, folder: int, unopened: dict[str, str], *, apart: bool) -> list[Piece]:
     """The older pieces, in the order they were written."""
     try:
         names = rotated_names(live, os.listdir(folder))
     except OSError:
         # A folder may be entered and not listed: the live log is read all the same.
         return []
+    names = [rotated for rotated in names if not (apart and rotated.may_be_live)]
     pieces: dict[str, Piece] = {}
     for rotated in names:
         try:
@@ -280,9 +325,13 @@ def _go_on(trail: Trail, places: Sequence[Place], unopened: Mapping[str, str]) -
     live = next((piece for piece in trail.pieces if piece.live), None)
     known = [at for at, piece in enumerate(older) if piece.place]
     since = max((place.changed for place in places if not place.live), default=None)
+    name = os.path.basename(trail.path)
     for at, piece in enumerate(older):
+        # Written to since, and not the newest: a log of another worker, which is new.
+        beside = since is not None and piece.facts.st_mtime_ns > since and may_be_live(name, piece.name)
         # What is older than the newest piece that is known was read before it, or was there before the first run.
-        if piece.place is None and (at > known[-1] if known else since is None or piece.facts.st_mtime_ns >= since):
+        newer = at > known[-1] if known else since is None or piece.facts.st_mtime_ns >= since
+        if piece.place is None and (newer or beside):
             piece.place = piece.untouched()
         elif piece.place is None:
             piece.close()

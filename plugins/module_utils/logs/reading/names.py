@@ -23,12 +23,21 @@ _ENDS_ROTATED = re.compile(rf"{_MARK}(?:{_PACKED})?$|(?:{_PACKED})$")
 
 @dataclass(frozen=True)
 class RotatedName:
-    """A name beside a log that rotation gave it: ``number`` for ``.1`` and the like, else ``date``, digits alone."""
+    """A name beside a log that rotation gave it: ``number`` for ``.1`` and the like, else ``date``, digits alone.
+
+    ``inner``: that stands in front of the extension, where programs with several workers put the worker's number too.
+    """
 
     name: str
     compression: str
     number: int | None
     date: tuple[int, ...]
+    inner: bool = False
+
+    @property
+    def may_be_live(self) -> bool:
+        """Whether the name does not tell an older piece from the log of another worker: ``worker-1.log``."""
+        return self.inner and self.number is not None
 
     @property
     def plain(self) -> str:
@@ -51,6 +60,12 @@ def rotated_names(live: str, names: Sequence[str]) -> list[RotatedName]:
     return list(found.values())
 
 
+def may_be_live(live: str, name: str) -> bool:
+    """Whether ``name`` is an older piece of ``live`` or the log of another worker beside it, and nobody can tell."""
+    piece = _read(live, name)
+    return piece is not None and piece.may_be_live and not piece.compression
+
+
 def _read(live: str, name: str) -> RotatedName | None:
     if name == live:
         return None
@@ -60,17 +75,17 @@ def _read(live: str, name: str) -> RotatedName | None:
     if bare == live:
         return RotatedName(name, compression, None, ())
     stem, dot, extension = live.rpartition(".")
-    middle = ""
+    middle, inner = "", False
     if bare.startswith(live):
         middle = bare[len(live) :]
     elif dot and stem and bare.startswith(stem) and bare.endswith(f".{extension}"):
-        middle = bare[len(stem) : -len(extension) - 1]
+        middle, inner = bare[len(stem) : -len(extension) - 1], True
     if not re.fullmatch(_MARK, middle):
         return None
     digits = re.findall(r"\d+", middle)
     if len(digits) == 1 and len(digits[0]) <= 4:
-        return RotatedName(name, compression, int(digits[0]), ())
-    return RotatedName(name, compression, None, tuple(int(part) for part in digits))
+        return RotatedName(name, compression, int(digits[0]), (), inner)
+    return RotatedName(name, compression, None, tuple(int(part) for part in digits), inner)
 
 
 def in_order(pieces: Sequence[tuple[RotatedName, int]]) -> list[RotatedName]:

@@ -258,5 +258,5 @@ def find_again(piece: Piece, place: Place) -> int | None:
         before = text[-FINGERPRINT:]
 
 
-def as_mark(places: Sequence[Place]) -> dict[str, Any]:
-    return {"places": [asdict(place) for place in places]}
+def as_mark(places: Sequence[Place], *, apart: bool = False) -> dict[str, Any]:
+    return {"places": [asdict(place) for place in places], **({"apart": True} if apart else {})}

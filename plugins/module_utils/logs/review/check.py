@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
@@ -32,27 +30,22 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow,
     joined,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span, Stretch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     Digest,
-    Scanner,
-    Wanted,
     together,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.families import family
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
     FORMATS,
     Format,
-    recognise,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.judge import Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import Reach
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import Asked
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.probe import probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import Numbered, sift
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 
 OWN = frozenset(check.id for check in (*READING, *REVIEW))
 MOST_REVIEWS = 50
@@ -82,6 +75,8 @@ class Round:
     #: Logs that are new under a glob of the last review, and named ones that are not there.
     appeared: set[str] = field(default_factory=set)
     absent: list[str] = field(default_factory=list)
+    #: Marks of logs that were read as pieces of others until now.
+    moved: dict[str, Any] = field(default_factory=dict)
     #: Files that were looked at, and those that were too many for that.
     files: int = 0
     files_left: set[str] = field(default_factory=set)
@@ -94,7 +89,7 @@ class Round:
         self.reaches[name] = self.reaches[name].and_of(reach) if name in self.reaches else reach
 
     def mark_of(self, source: str) -> Any:
-        return self.before.get("marks", {}).get(source)
+        return self.moved.get(source) or self.before.get("marks", {}).get(source)
 
     def keep_mark(self, source: str) -> None:
         """What cannot be read now goes on from the same place when it can be."""
@@ -188,7 +183,9 @@ def _no_journal() -> str:
 
 
 def _read_files(current: Round, entry: options.Files) -> None:
-    paths, empty = live_logs(entry.patterns, exclude=entry.exclude)
+    marks = current.before.get("marks", {})
+    apart = {path for path, mark in marks.items() if isinstance(mark, dict) and mark.get("apart") is True}
+    paths, empty = live_logs(entry.patterns, exclude=entry.exclude, apart=apart)
     if entry.usual:
         paths = [path for path in paths if os.path.lexists(path)]
     else:
@@ -201,14 +198,30 @@ def _read_files(current: Round, entry: options.Files) -> None:
     for path in new[len(read) :]:
         current.files_left.add(path)
         current.keep_mark(path)
-    for path in [*read, *vanished]:
+    queue = [*read, *vanished]
+    for path in queue:
         if path not in current.marks:
             first = _first(current, path, path, entry.patterns)
-            trail = follow(path, current.mark_of(path), first=first, budget=current.asked.budget)
+            trail = follow(path, current.mark_of(path), first=first, budget=current.asked.budget, tell_apart=True)
+            queue += _moved(current, entry, trail)
             if path in vanished and not trail.pieces and _is_over(current, path, paths):
                 trail.close()
                 continue
             _take_file(current, path, trail, FORMATS.get(entry.form), named=path in entry.patterns)
+
+
+def _moved(current: Round, entry: options.Files, trail: Trail) -> list[str]:
+    """Logs of other workers that proved to be no pieces of this one, as far as they were asked for."""
+    asked = [
+        path
+        for path in trail.neighbours
+        if any(fnmatchcase(path, pattern) for pattern in entry.patterns)
+        and not any(fnmatchcase(path, pattern) for pattern in entry.exclude)
+    ]
+    for path in asked:
+        current.moved[path] = trail.neighbours[path]
+        current.appeared.add(family(path))
+    return asked
 
 
 def _first(current: Round, name: str, source: str, patterns: Sequence[str]) -> First:
@@ -288,35 +301,6 @@ def _reach(trail: AnyTrail, mark: Mapping[str, Any]) -> Reach:
         return Reach(trail.bytes_read, max(0, trail.behind), behind)
     seconds = float(mark.get("time") or int(str(mark.get("since", 0))) / 1e9)
     return Reach(behind=behind, until=datetime.fromtimestamp(seconds, timezone.utc) if 0 < seconds < 1e11 else None)
-
-
-def digest_of(
-    stretches: Iterator[Stretch], form: Format | None, wanted: Wanted, *, known: Format | None = None
-) -> Digest:
-    """All of a stream in one digest.
-
-    Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
-    """
-    first = next(stretches, None)
-    if first is None:
-        return Digest(form=(form or known or FORMATS["text"]).name)
-    if form is None:
-        form = recognise(first.begin(LINE_LIMIT) if isinstance(first, Span) else first)
-        form = known if known and form.name == "text" else form
-    pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
-    scanner = Scanner(form, wanted)
-    extra = [_in_raw(one, form) for one in wanted.include]
-
-    def passed() -> Iterator[Numbered]:
-        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
-
-    scanner.feed(passed())
-    return scanner.finish()
-
-
-def _in_raw(pattern: re.Pattern[bytes], form: Format) -> re.Pattern[bytes]:
-    """What lets a line pass the sieve: the expression itself, or every line where the text is packed in a field."""
-    return pattern if form.plain else re.compile(rb"^", re.MULTILINE)
 
 
 def _read_journal(current: Round, trouble: str) -> None:

@@ -122,11 +122,11 @@ def _by_grep(grep: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
     feeder = _Feeder(process.stdin, stretches, last.encode() + b"\n")
     try:
         feeder.start()
-        number, line = yield from _numbered(process.stdout.fileno())
+        number = yield from _numbered(process.stdout.fileno())
         feeder.join()
         if feeder.error:
             raise feeder.error
-        if process.wait() != 0 or line != last.encode():
+        if process.wait() != 0:
             raise MaintenanceError("'grep' ended with an error while it sifted a log.")
         return number - 1
     finally:
@@ -189,14 +189,14 @@ def _write(pipe: int, data: bytes) -> None:
         rest = rest[os.write(pipe, rest) :]
 
 
-def _numbered(descriptor: int) -> Generator[Numbered, None, Numbered]:
-    """Number and text of each line of grep's output but the last, which is returned."""
+def _numbered(descriptor: int) -> Sifted:
+    """Number and text of each line of grep's output but the last, whose number is returned."""
     kept = b""
     last: list[tuple[bytes, bytes]] = []
     while True:
         data = os.read(descriptor, 1 << 16)
         if not data:
-            return (int(last[0][0]), last[0][1]) if last else (0, b"")
+            return int(last[0][0]) if last else 0
         end = data.rfind(b"\n") + 1
         if not end:
             kept += data

@@ -304,9 +304,15 @@ def test_any_bytes_at_all_are_read(tmp_path_factory: pytest.TempPathFactory, dat
     assert follow(str(path), trail.mark()).lost is None
 
 
+_ABOUT_THE_LIMIT = [b"\n" + b"y" * size + b"\n" for size in (99, 100, 101, 102)]
+
+
 @pytest.mark.parametrize("live", [True, False])
 @given(
-    pieces_=st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([b"\n", b"\0" * 40, b"x" * 300])), max_size=30),
+    pieces_=st.lists(
+        st.one_of(st.binary(max_size=30), st.sampled_from([b"\n", b"\0" * 40, b"x" * 300, *_ABOUT_THE_LIMIT])),
+        max_size=30,
+    ),
     budget=st.one_of(st.none(), st.integers(1, 600)),
     longest=st.integers(1, 400),
 )
@@ -342,6 +348,8 @@ def test_lines_told_by_their_place_are_the_lines_that_blocks_give(
             lines = b"".join(parts).replace(b"\0", b"").splitlines()
             told[by_place] = (b"\n".join(lines), cut_lines, cut_bytes)
     assert told[True][0] == told[False][0]
+    if budget is None:
+        assert told[True] == told[False]
 
 
 def test_random_starts_begin_with_a_whole_line(log: Path) -> None:

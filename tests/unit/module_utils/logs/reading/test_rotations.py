@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import State
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import pieces
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import follow
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import text_of
 
@@ -73,19 +74,26 @@ class World:
     def rotate(self, amount: int) -> None:
         for _each in range(1 + amount % 3):
             self.write(1)  # ends a half line: a program that is stopped for its rotation has ended its line
-            {"rename": self._rename, "copytruncate": self._copy, "dated": self._date, "rewrite": self._rewrite}[
-                self.style
-            ]()
+            {
+                "rename": self._rename,
+                "inner": self._rename,
+                "copytruncate": self._copy,
+                "dated": self._date,
+                "rewrite": self._rewrite,
+            }[self.style]()
+
+    def _numbered(self, number: int) -> str:
+        return f"app-{number}.log" if self.style == "inner" else f"app.log.{number}"
 
     def _shift(self) -> Path:
         for number in range(KEEP, 0, -1):
             for end in ("", self.packed):
-                old = self.folder / f"app.log.{number}{end}"
+                old = self.folder / f"{self._numbered(number)}{end}"
                 if old.exists() and number == KEEP:
                     old.unlink()
                 elif old.exists():
-                    self._move_and_pack(old, self.folder / f"app.log.{number + 1}")
-        return self.folder / "app.log.1"
+                    self._move_and_pack(old, self.folder / self._numbered(number + 1))
+        return self.folder / self._numbered(1)
 
     def _move_and_pack(self, old: Path, new: Path) -> None:
         if not self.packed or old.suffix == self.packed:
@@ -175,7 +183,7 @@ ACTIONS = (
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".xz", ".bz2"])
-@pytest.mark.parametrize("style", ["rename", "copytruncate", "dated", "rewrite"])
+@pytest.mark.parametrize("style", ["rename", "inner", "copytruncate", "dated", "rewrite"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 20)), max_size=24),
@@ -204,3 +212,83 @@ def test_no_line_is_missed_unsaid_and_none_is_counted_twice(
     if style != "rewrite" and rotations < KEEP:
         assert world.losses == []
         assert sorted(world.written) == sorted(world.read)
+
+
+class Workers:
+    """Logs of several workers beside each other, each rotated by itself, and a reviewer of them all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names = ["app.log", *(f"app-{number}.log" for number in range(1, 9))]
+        self.marks: dict[str, Any] = {}
+        self.written: list[str] = []
+        self.read: Counter[str] = Counter()
+
+    def write(self, which: int) -> None:
+        with (self.folder / self.names[which]).open("a") as stream:
+            stream.write(f"{len(self.written)} of {which}\n")
+        self.written.append(f"{len(self.written)} of {which}")
+
+    def rotate(self, which: int) -> None:
+        live = self.folder / self.names[which]
+        for number in range(40, 0, -1):
+            old = self.folder / f"{live.name}.{number}"
+            if old.exists():
+                old.rename(self.folder / f"{live.name}.{number + 1}")
+        live.rename(self.folder / f"{live.name}.1")
+        live.touch()
+        self.write(which)
+
+    def review(self, _which: int) -> None:
+        apart = [path for path, mark in self.marks.items() if mark.get("apart")]
+        queue, _empty = live_logs([str(self.folder / "*.log")], apart=apart)
+        for path in queue:
+            trail = follow(path, self.marks.get(path) or None, first="start", tell_apart=True)
+            for neighbour, mark in trail.neighbours.items():
+                self.marks[neighbour] = mark
+                queue.append(neighbour)
+            for block in trail.blocks():
+                self.read.update(block.decode().splitlines())
+            assert trail.lost is None
+            self.marks[path] = json.loads(json.dumps(trail.mark()))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    actions=st.lists(
+        st.tuples(st.sampled_from(["write", "write", "write", "rotate", "review"]), st.integers(0, 8)), max_size=40
+    )
+)
+def test_logs_of_workers_beside_each_other_are_read_each_by_itself(
+    actions: list[tuple[str, int]], tmp_path_factory: Any
+) -> None:
+    workers = Workers(tmp_path_factory.mktemp("logs"))
+    for which in range(9):
+        workers.write(which)
+    workers.review(0)
+    # Until a worker's log has grown where it lies, it may as well be an older piece of the one without a number.
+    workers.read = Counter(workers.written)
+    for which in range(9):
+        workers.write(which)
+    workers.review(0)
+    for name, which in actions:
+        getattr(workers, name)(which)
+    workers.review(0)
+    assert workers.read == Counter(workers.written)
+
+
+def test_a_log_that_was_not_told_apart_is_read_as_a_piece(tmp_path: Path) -> None:
+    """Who follows one log alone misses none of the lines beside it, whoever they are of."""
+    workers = Workers(tmp_path)
+    for which in range(9):
+        workers.write(which)
+    live = str(tmp_path / "app.log")
+    mark = follow(live, None, first="end").mark()
+    for which in range(9):
+        workers.write(which)
+    (tmp_path / "app-9.log").write_text("another\n")
+    trail = follow(live, mark)
+    assert b"".join(trail.blocks()).count(b"\n") == 10
+    again = follow(live, trail.mark())
+    assert b"".join(again.blocks()) == b""
+    assert (trail.lost, again.lost) == (None, None)

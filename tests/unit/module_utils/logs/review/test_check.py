@@ -256,6 +256,23 @@ def test_a_log_that_appears_is_judged_and_one_that_cannot_be_compared_is_named(r
     assert told["logs.new", "first reviews"]["evidence"] == [str(elsewhere)]
 
 
+def test_logs_of_workers_beside_each_other_are_all_read(review: Review, log: Path) -> None:
+    """As pm2 and celery name them: app-1.log beside app.log is no older piece of it."""
+    names = [log, *(log.parent / f"app-{number}.log" for number in range(1, 9))]
+    for path in names:
+        path.write_text("calm\n")
+    glob = [str(log.parent / "*.log")]
+    review(files=glob)
+    for day in range(3):
+        for path in names:
+            add(path, f"[error] trouble of day {day}\n", 10)
+        result = review(files=glob)
+        assert [metric["value"] for metric in result["metrics"] if metric["name"] == "logs.events"] == [10] * 9
+        assert one(result, "logs.lost")["status"] == "ok"
+        new = [found for found in result["findings"] if found["check"] == "logs.new"]
+        assert [found["status"] for found in new] == (["warning"] * 9 if day == 0 else ["ok"])
+
+
 def test_a_named_log_that_was_absent_is_judged_once_it_is_there(review: Review, log: Path) -> None:
     named = str(log.parent / "later.log")
     assert one(review(files=[named], first="end"), "logs.readable")["status"] == "skipped"

@@ -10,11 +10,11 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import example as shown
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import traces
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     MOST_TEMPLATES,
     Digest,
@@ -26,6 +26,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Format,
     recognise,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.scan import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import Level, own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
@@ -148,8 +149,8 @@ def test_a_row_below_an_exception_is_not_shown() -> None:
 
 
 def test_an_example_has_no_secret_and_no_mail_address() -> None:
-    shown = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
-    assert shown == "login of <email> with password=*** failed"
+    text = example(b"login of bob@example.org with password=hunter2 failed \x1b[31m")
+    assert text == "login of <email> with password=*** failed"
 
 
 @given(st.binary(max_size=400))
@@ -256,6 +257,7 @@ _FLOOD = [
 ]  # fmt: skip
 
 
+@shown(lines=[_FLOOD[7], b"calm", NGINX, b"calm", NGINX, _FLOOD[7], NGINX], least="error")
 @given(lines=st.lists(st.sampled_from(_FLOOD), max_size=40), least=st.sampled_from(["error", "fatal", "warning"]))
 def test_a_flood_of_errors_is_counted_as_single_ones_are(lines: list[bytes], least: Level) -> None:
     data = b"".join(line + b"\n" for line in lines)
