@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import require
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import journal, run, settings
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import journal, run, settings, stopped
 
 FORMATS = ("html", "json", "markdown", "prometheus", "junit")
 LATEST = "latest"
@@ -51,7 +51,8 @@ class ActionModule(ActionBase):
         # Only now, so that a missing library is the sentence above and not a traceback.
         from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import report, summary
 
-        name = choose_run(in_force.journal, str(options.pop("run")), current=run.latest_id(Clock()))
+        current = run.latest_id(Clock())
+        name = choose_run(in_force.journal, str(options.pop("run")), current=current)
         request = report.Request(
             reports=in_force.reports,
             run=name,
@@ -60,9 +61,20 @@ class ActionModule(ActionBase):
             contacts=in_force.contacts,
             remind_hours=in_force.remind_hours,
             zone=in_force.zone,
+            problems=self._note_stopped(variables, in_force.journal, name) if name == current else (),
             **options,
         )
         return summary.result(report.produce(request, clock=Clock()))
+
+    def _note_stopped(self, variables: Mapping[str, Any], folder: Path, name: str) -> list[str]:
+        if journal.is_closed(folder, name):
+            return []
+        check_mode = bool(self._task.check_mode)
+        said = [
+            stopped.note(folder, name, host, clock=Clock(), check_mode=check_mode)
+            for host in stopped.hosts_of(variables)
+        ]
+        return [sentence for sentence in said if sentence]
 
 
 def choose_run(folder: Path, wanted: str, *, current: str) -> str:

@@ -106,6 +106,7 @@ CHECK_IDS = (
     "maintenance.reachable",
     "maintenance.record",
     "maintenance.state",
+    "maintenance.subjects",
     "maintenance.window",
     "postgresql.access_rules",
     "postgresql.alter_system",

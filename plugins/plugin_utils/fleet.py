@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import 
 )
 
 Key = TypeVar("Key")
+Sum = TypeVar("Sum")
 
 #: What a report lists of a kind before it says how many more there are.
 SHOWN = 100
@@ -97,10 +98,12 @@ class HostRow:
 
 @dataclass(slots=True)
 class Some:
-    """The first few of many."""
+    """The first few of many: ``total`` findings on ``host_total`` hosts, taken in a host at a time."""
 
     total: int = 0
     hosts: list[str] = field(default_factory=list)
+    host_total: int = 0
+    newest: str = ""
     #: The statuses it was seen with.
     statuses: Counter[str] = field(default_factory=Counter)
 
@@ -108,8 +111,25 @@ class Some:
         self.total += 1
         if status:
             self.statuses[status] += 1
-        if len(self.hosts) < 5 and host not in self.hosts:
-            self.hosts.append(host)
+        if host != self.newest:
+            self.newest = host
+            self.host_total += 1
+            if len(self.hosts) < 5:
+                self.hosts.append(host)
+
+
+@dataclass(slots=True)
+class Unseen(Some):
+    """What was skipped for one reason: by which checks, and what would un-skip it."""
+
+    checks: set[str] = field(default_factory=set)
+    remedies: set[str] = field(default_factory=set)
+
+    def add_entry(self, host: str, entry: Entry) -> None:
+        self.add(host)
+        self.checks.add(entry.check)
+        if entry.remedy:
+            self.remedies.add(entry.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +193,8 @@ class Fleet:
         self.worst = WorstFirst(SHOWN)
         self.changes = {kind: WorstFirst(SHOWN) for kind in CHANGES}
         self.by_check: dict[str, Some] = {}
-        self.skipped: dict[tuple[str, str, str], Some] = {}
+        #: By reason: one of them, such as a right that is missing, keeps many checks from looking.
+        self.skipped: dict[str, Unseen] = {}
         self.suppressed: dict[tuple[str, str, str, str], Some] = {}
         self.repairs: dict[tuple[str, str], Counter[str]] = {}
         self.faults: list[tuple[str, str]] = []
@@ -235,16 +256,16 @@ class Fleet:
         standing = entry.standing
         if standing != "ok":
             if standing == "skipped":
-                other = (entry.check, "other reasons", "")
-                _bounded(self.skipped, (entry.check, entry.summary, entry.remedy), other).add(host)
+                _bounded(self.skipped, entry.summary, "other reasons", Unseen).add_entry(host, entry)
             elif entry.suppressed:
                 known = entry.suppressed
                 key = (entry.check, known["owner"], known["reason"], known["until"])
-                _bounded(self.suppressed, key, (entry.check, "several", "other reasons", "")).add(host, entry.status)
+                other = (entry.check, "several", "other reasons", "")
+                _bounded(self.suppressed, key, other, Some).add(host, entry.status)
             else:
                 listed = Listed(host, entry)
                 self.worst.add(listed)
-                _bounded(self.by_check, entry.check, "other checks").add(host, entry.status)
+                _bounded(self.by_check, entry.check, "other checks", Some).add(host, entry.status)
         change = entry.change
         if change is not None and change.kind in self.changes and standing != SUPPRESSED:
             changes[change.kind] += 1
@@ -259,6 +280,6 @@ class Fleet:
                         self.repairs.setdefault(key, Counter())[kind] += 1
 
 
-def _bounded(table: dict[Key, Some], key: Key, other: Key) -> Some:
+def _bounded(table: dict[Key, Sum], key: Key, other: Key, begin: Callable[[], Sum]) -> Sum:
     """The entry of a key; once a table has its fill of different keys, new ones share the entry of ``other``."""
-    return table.setdefault(key if key in table or len(table) < _KINDS else other, Some())
+    return table.setdefault(key if key in table or len(table) < _KINDS else other, begin())

@@ -19,6 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding
     MAX_EVIDENCE,
     MAX_SUMMARY,
     RANK,
+    Finding,
     worst,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import MAX_LINE, clean
@@ -144,7 +145,11 @@ def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
         view.faults.append(line(f"the journal of this host cannot be read on: {error}"))
     view.entries = sorted(entries.values(), key=_order)
     if not entries and not view.faults:
-        view.faults.append("the records of this host hold no findings")
+        if view.answered == {"discover"}:
+            said = "nothing that this cadence looks after is on this host"
+            view.entries = [_stated(CATALOGUE.skipped("maintenance.subjects", view.host, said), module="discover")]
+        else:
+            view.faults.append("the records of this host hold no findings")
     return view
 
 
@@ -156,15 +161,18 @@ def without_record(host: str) -> HostView:
         "unknown",
         "no record: the run never reached this host, left it out, or was killed before it had an answer",
     )
-    entry = Entry(
+    return HostView(host=line(host), entries=[_stated(finding, module="report")], recorded=False)
+
+
+def _stated(finding: Finding, *, module: str) -> Entry:
+    return Entry(
         check=finding.check,
         item=finding.item,
         status=finding.status,
         summary=finding.summary,
-        module="report",
+        module=module,
         remedy=finding.remedy,
     )
-    return HostView(host=line(host), entries=[entry], recorded=False)
 
 
 def _order(entry: Entry) -> tuple[int, str, str]:

@@ -47,5 +47,13 @@ CATALOGUE = Catalogue(
             remedy="Run the cadence again for this host and read the console of this run.",
             source="run.json against the hosts' files in the journal",
         ),
+        Check(
+            id="maintenance.subjects",
+            title="Something to look after",
+            meaning="Of all that the cadence looks after the host has nothing, so nothing on it was looked at.",
+            remedy="Where there should be something, run with become, or put the host into the subject's group "
+            "(postgresql).",
+            source="what discover found, and the cadence's playbook",
+        ),
     ],
 )

@@ -19,7 +19,13 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import tally, worst
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import intake, journal, run, settings
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import (
+    intake,
+    journal,
+    role_variables,
+    run,
+    settings,
+)
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.maintenance import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership import owners_of, suppress
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.payload import Payload
@@ -54,6 +60,8 @@ class Passage:
         settings.refuse_misspelt(variables)
         given = settings.gather(variables, action._templar.template)
         self.settings = settings.parse(given, working_directory=directory, environment=os.environ)
+        if self.module == "discover" and self.settings.cadence:
+            role_variables.refuse_wrong(variables, action._templar.template, cadence=self.settings.cadence)
         self.consumer = self._consumer()
         self.run = run.open_run_id(self.clock, lambda name: journal.is_closed(self.settings.journal, name))
         if not journal.is_open(self.settings.journal, self.run):

@@ -78,6 +78,8 @@ class Request:
     remind_hours: int = 0
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     textfile_dir: Path | None = None
+    #: What went wrong before the report was begun, a sentence each.
+    problems: Sequence[str] = ()
 
     @property
     def journal(self) -> Path:
@@ -122,7 +124,7 @@ class Production:
         self.store = parse_url(request.store_url or f"sqlite:///{request.reports / HISTORY_FILE}")
         self.run = RunInfo.of(request.run, journal.read_header(request.journal, request.run))
         self.facts = RunFacts(request.run, self.run.cadence, self.run.started, self.run.controller)
-        self.problems: list[str] = []
+        self.problems: list[str] = list(request.problems)
         self.paths: dict[str, str] = {}
         self.fleet = Fleet(self.run)
         self.checklist = Checklist(self.run.cadence)

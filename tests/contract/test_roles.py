@@ -213,6 +213,22 @@ def test_a_cadence_of_a_role_is_in_the_playbook_of_the_cadence(role: str, entry:
         assert wanted in reached, f"import {role} in playbooks/{entry}.yml with its tag"
 
 
+@pytest.mark.parametrize("cadence", CADENCES)
+def test_a_playbook_validates_the_variables_of_its_roles_once(cadence: str) -> None:
+    plays = tree.document(f"playbooks/{cadence}.yml")
+    first = plays[0]["tasks"][0]
+    assert f"{tree.NAMESPACE}.discover" in first
+    assert (first["tags"], plays[0]["vars"]["maintenance_cadence"]) == ("always", cadence)
+    asked_again = [
+        task["name"]
+        for play in plays
+        for task in tree.flat_tasks(play["tasks"])
+        for way in ("ansible.builtin.import_role", "ansible.builtin.include_role")
+        if way in task and task[way].get("rolespec_validate", True)
+    ]
+    assert asked_again == []
+
+
 def test_ansible_doc_shows_every_role() -> None:
     names = [f"{tree.NAMESPACE}.{role}" for role in tree.roles()]
     done = subprocess.run(

@@ -336,7 +336,7 @@ def facts(value: object) -> str:
 
 def few(some: Some) -> str:
     """The first hosts of several."""
-    more = some.total - len(some.hosts)
+    more = some.host_total - len(some.hosts)
     return ", ".join(some.hosts) + (f" and {more} more" if more > 0 else "")
 
 

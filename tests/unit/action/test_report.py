@@ -38,6 +38,32 @@ def test_one_report_for_all_hosts_the_dead_one_included(site):
     assert site.problems() == []
 
 
+def test_a_host_that_was_left_early_is_not_fine(site):
+    site.hosts = {"one": {}, "two": {"wanted": "{{ nowhere_defined }}"}}
+    broken = task(
+        "look",
+        "ansible.builtin.debug",
+        {"msg": "{{ wanted | default('') if inventory_hostname == 'one' else wanted }}"},
+    )
+    outcome = site.tasks(check(value=10), broken, report())
+    assert outcome.returncode == 2
+    said = {
+        host["host"]: [(one["check"], one["item"], one["status"]) for one in host["findings"]]
+        for host in latest(site)["hosts"]
+    }
+    assert [name for name, found in said.items() if ("maintenance.fault", "run", "unknown") in found] == ["two"]
+    (result,) = [line["result"] for line in outcome.tape if line["task"] == "report"]
+    assert "Not everything could run: two: report: the run stopped early on this host" in " ".join(result["msg"])
+    assert site.problems() == []
+
+
+def test_a_module_that_fails_has_told_of_itself(site):
+    site.hosts = {"one": {}, "two": {"ansible_connection": "ssh", "ansible_host": "127.0.0.9", "ansible_port": 9}}
+    site.tasks(check(value=10), report())
+    (two,) = [host for host in latest(site)["hosts"] if host["host"] == "two"]
+    assert [one["check"] for one in two["findings"]] == ["maintenance.reachable"]
+
+
 def test_text_of_a_host_is_never_a_template(site):
     template = "{% raw %}{{ 7 * 7 }}{% endraw %}"
     shown = task("show", "ansible.builtin.debug", {"msg": "{{ made.worst[0].item }} {{ made.msg | join(' ') }}"})

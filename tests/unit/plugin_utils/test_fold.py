@@ -80,6 +80,15 @@ def test_a_host_with_records_but_no_findings_is_a_fault():
     assert fold("a", []).faults
 
 
+def test_a_host_without_anything_that_the_cadence_looks_after_is_skipped_and_no_fault():
+    seen = fold("a", [record(module="discover")])
+    assert (seen.faults, seen.status) == ([], "skipped")
+    (entry,) = seen.entries
+    assert (entry.check, entry.item, entry.module) == ("maintenance.subjects", "a", "discover")
+    assert fold("a", [record(module="discover"), record(module="host_check")]).faults
+    assert fold("a", [record(module="discover", fault="broken")]).faults == ["discover: broken"]
+
+
 def test_a_broken_line_is_a_fault_and_what_came_before_is_kept():
     def records():
         yield record(finding(status="warning"))

@@ -135,6 +135,23 @@ def test_a_finding_shows_what_a_person_needs(tmp_path):
     assert "<polyline" in html
 
 
+def test_what_was_skipped_for_one_reason_is_one_row_with_its_checks_and_hosts(tmp_path):
+    def unread(host):
+        missing = {"status": "skipped", "summary": "there is no journal", "remedy": "Run with become."}
+        return view(
+            finding("logs.auth_spray", "a", **missing), finding("logs.auth_spray", "b", **missing),
+            finding("host.units", **missing), finding("host.thin_pool", status="skipped"), host=host,
+        )  # fmt: skip
+
+    html = draw(tmp_path, *(unread(f"web-{number}") for number in range(1, 8)))
+    (skipped,) = re.findall(r'<section id="skipped">.*?<tbody>(.*?)</tbody>', html, re.DOTALL)
+    rows = [" ".join(read(row).text).split() for row in re.findall("<tr>.*?</tr>", skipped)]
+    assert " ".join(rows[0]) == (
+        "21 there is no journal web-1, web-2, web-3, web-4, web-5 and 2 more Run with become. host.units logs.auth_spray"
+    )
+    assert [row[0] for row in rows] == ["21", "7"]
+
+
 def test_repairs_are_shown_with_before_and_after(tmp_path):
     step = {"action": "vacuum", "target": "public.t"}
     seen = view(
