@@ -20,7 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import firewall
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.applications import Application
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import (
     FIELDS,
     MATCHES,
@@ -28,6 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.jo
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.options import Wanted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.senders import ODD
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
@@ -51,6 +52,8 @@ SHARED_FILES = ("/var/log/messages",)
 JOURNAL = "logins in the journal"
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
+#: Characters of a line that are looked at: those of its message, and room for its time and sender.
+_MAX_RAW = MAX_MESSAGE + 1024
 
 
 @dataclass
@@ -114,7 +117,7 @@ class Collector:
                 remembered, matches=MATCHES, fields=FIELDS, first_time=self.begin, budget=self.wanted.max_bytes
             )
             try:
-                self._take_entries(trail.blocks())
+                odd = self._take_entries(trail.blocks())
             finally:
                 self.journal_mark = trail.mark()
         except MaintenanceError as error:
@@ -123,15 +126,21 @@ class Collector:
             return True
         self._say("logs.readable", JOURNAL, "ok", f"the journal: {counted(trail.lines, 'new line')} read")
         self._tell_reading(JOURNAL, "the journal", joined(trail.losses), trail.behind)
-        self._tell_skipped(JOURNAL, "the journal", trail.cut_lines, trail.lines)
+        self._tell_skipped(JOURNAL, "the journal", trail.cut_lines + odd, trail.lines)
         return True
 
-    def _take_entries(self, blocks: Iterator[bytes]) -> None:
+    def _take_entries(self, blocks: Iterator[bytes]) -> int:
+        """How many entries were not understood: no line may end the reading of all the others."""
+        odd = 0
         for block in blocks:
             for raw in block.splitlines():
-                line = read_entry(raw)
-                if line is not None:
-                    self.take(line)
+                try:
+                    line = read_entry(raw)
+                    if line is not None:
+                        self.take(line)
+                except ODD:
+                    odd += 1
+        return odd
 
     # --- files -----------------------------------------------------------------------------------------------
 
@@ -198,7 +207,9 @@ class Collector:
         odd = 0
         for block in trail.blocks():
             for raw in block.decode("utf-8", "replace").split("\n"):
-                if raw and not take(raw):
+                try:
+                    odd += 1 if raw and not take(raw) else 0
+                except ODD:
                     odd += 1
         self.marks[path] = trail.mark()
         # Between a rotation and the next line there may be no log, and its older pieces are all there is to read.
@@ -236,7 +247,7 @@ class Collector:
             )
 
     def _take_syslog(self, raw: str) -> bool:
-        line = self._stamps.read(raw)
+        line = self._stamps.read(raw[:_MAX_RAW])
         if line is not None:
             self.take(line)
         return line is not None
@@ -265,7 +276,10 @@ class Collector:
         if line.program == "kernel":
             message, times = unrepeated(line.message)
             packet = firewall.parse(message)
-            if packet is not None:
+            if packet is not None and line.uid is not None:
+                # The kernel is no process, so it has no user.
+                self.review.disbelieve(line, message, times)
+            elif packet is not None:
                 self.blocks.take(packet, line.when, times)
         else:
             self.review.take(line)

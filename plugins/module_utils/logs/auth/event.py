@@ -12,6 +12,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+#: Characters of a message that are looked at. sshd writes up to 1024 bytes, and whoever writes more has no good reason.
+MAX_MESSAGE = 4096
+
 
 class Kind(Enum):
     """What happened, as far as the counting goes."""

@@ -126,18 +126,23 @@ class Review:
 
     def take(self, line: Line) -> None:
         """One line of a program that has to do with logins; all others are passed over."""
+        who = senders.sender(line)
         message, times = unrepeated(line.message)
         event = senders.read(line, message)
-        if senders.forged(line, event):
-            self.forged.add(line.when, f"uid {line.uid} as {line.program}: {message}", times)
+        if senders.forged(who, line, event):
+            self.disbelieve(line, message, times)
             return
-        if senders.ours(line.program):
+        if event is None or senders.ours(line.program):
             self.lines += times
             self._span(line.when)
         if event is None:
             self.unparsed.add(line.when, f"{line.program}: {message}", times)
         elif event.kind is not Kind.NOISE:
             self.happen(event, line, times)
+
+    def disbelieve(self, line: Line, message: str, times: int = 1) -> None:
+        """A line in the name of a program by somebody else: it is told, and counts for nobody."""
+        self.forged.add(line.when, f"uid {line.uid} as {line.program}: {message}", times)
 
     def happen(self, event: Event, line: Line, times: int = 1) -> None:
         """An event, ``times`` over."""

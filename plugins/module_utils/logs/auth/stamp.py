@@ -17,7 +17,7 @@ from calendar import monthrange
 from collections.abc import Callable
 from datetime import datetime, timezone
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line
 
 _MONTHS = {
     name: number
@@ -36,6 +36,8 @@ _RFC5424 = re.compile(
     r'(?:-|(?:\[(?:[^\]"\\]|"(?:[^"\\]|\\.)*"|\\.)*\])+) ?(?P<message>.*)$',
     re.DOTALL,
 )
+#: A line may say in one breath that it was repeated so often; whoever writes more of it exaggerates.
+MAX_TIMES = 1000
 _REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ ?(.*)\]$", re.DOTALL)
 #: A stamp without a year may be so far ahead of our clock, in seconds, before it is taken for one of last year.
 _AHEAD = 86400.0
@@ -105,9 +107,13 @@ def iso_time(stamp: str) -> float | None:
 
 
 def unrepeated(message: str) -> tuple[str, int]:
-    """A message and how often it came, where rsyslog wrote ``message repeated 3 times: [ ...]`` in its stead."""
+    """The part of a message that is looked at, and how often it came.
+
+    rsyslog writes ``message repeated 3 times: [ ...]`` in the stead of three.
+    """
+    message = message[:MAX_MESSAGE]
     match = _REPEATED.match(message)
-    return (match[2], int(match[1])) if match else (message, 1)
+    return (match[2], min(int(match[1]), MAX_TIMES)) if match else (message, 1)
 
 
 def _local(parts: tuple[int, ...]) -> float:
