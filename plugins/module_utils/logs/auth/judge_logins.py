@@ -48,10 +48,11 @@ def judge_failures(view: View) -> Iterator[Answer]:
         )
     if review.dropped:
         evidence.append(f"sshd itself turned away {counted(review.dropped, 'connection')}")
-    note = f"{failures} {view.spanned} by {_many(len(addresses), review.sources.dropped, 'address', 'addresses')}"
+    by = _many(len(addresses), review.sources.dropped, "address", "addresses")
+    note = f"{failures} {view.spanned('failures')} by {by}"
     if review.allowed:
         note += f"; {review.allowed} of allowed networks and users not judged"
-    rate = round(failures / view.hours, 2)
+    rate = view.rate("failures", failures)
     yield from view.measure("logs.auth_failures", "logins", rate, "Failed logins an hour", evidence=evidence, note=note)
     yield from _metrics(review, failures)
 
@@ -164,11 +165,14 @@ def judge_forged(view: View) -> Iterator[Answer]:
 def judge_unparsed(view: View) -> Iterator[Answer]:
     """The share of lines that were not understood."""
     review = given(view.logins)
-    share = round(100 * review.unparsed.number / review.lines, 2) if review.lines else 0.0
-    note = f"{review.unparsed.number} of {counted(review.lines, 'line')}"
-    yield from view.measure(
-        "logs.auth_unparsed", "lines", share, "Lines not understood", evidence=_examples(review.unparsed), note=note
-    )
+    # Whose a line is that has no sender, nobody knows; it may well be sshd's.
+    odd, lines = review.unparsed.number + review.formless, review.lines + review.formless
+    share = round(100 * odd / lines, 2) if lines else 0.0
+    evidence = _examples(review.unparsed)
+    if review.formless:
+        evidence = [f"in no form that is known: {counted(review.formless, 'line')}", *evidence]
+    note = f"{odd} of {counted(lines, 'line')}"
+    yield from view.measure("logs.auth_unparsed", "lines", share, "Lines not understood", evidence=evidence, note=note)
 
 
 def _told(view: View, check: str, item: str, phrase: str, some: Some, *, note: str = "") -> Iterator[Answer]:
@@ -190,7 +194,7 @@ def _ranked(review: Review, size: Callable[[Source], int]) -> list[tuple[str, So
 
 
 def _source_words(address: str, source: Source, view: View) -> str:
-    rate = source.failures / view.hours
+    rate = source.failures / view.over("failures").hours
     tried = f", users: {_names(source.users)}" if len(source.users) else ""
     return f"{address}: {counted(source.failures, 'failure')}, {rate:.3g} an hour{tried}"
 

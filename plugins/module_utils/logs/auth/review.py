@@ -114,6 +114,8 @@ class Review:
         self.methods: Counter[str] = Counter()
         self.logins: Counter[str] = Counter()
         self.lines = 0
+        #: Lines of a source of logins that have no time and sender in any form that is known.
+        self.formless = 0
         self.failures = 0
         self.allowed = 0
         self.dropped = 0
