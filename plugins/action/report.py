@@ -16,7 +16,11 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import require
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import (
+    MaintenanceError,
+    OptionError,
+    UnknownOption,
+)
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils import journal, run, settings, stopped
 
 FORMATS = ("html", "json", "markdown", "prometheus", "junit")
@@ -107,7 +111,7 @@ def parse_options(raw: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name in raw:
         if name not in readers:
-            raise OptionError(name, raw[name], f"absent; the options are {', '.join(readers)}")
+            raise UnknownOption(name, readers)
     parsed = {name: readers[name](name, value) for name, value in raw.items() if value is not None}
     return {"run": "", **parsed}
 

@@ -195,6 +195,7 @@ CHECK_IDS = (
     "postgresql.table_shrinkage",
     "postgresql.table_size",
     "postgresql.temp_files",
+    "postgresql.unblock",
     "postgresql.unsafe_settings",
     "postgresql.vacuum",
     "postgresql.vacuum_age",

@@ -146,7 +146,7 @@ def fold(host: str, records: Iterable[Mapping[str, Any]]) -> HostView:
     view.entries = sorted(entries.values(), key=_order)
     if not entries and not view.faults:
         if view.answered == {"discover"}:
-            said = "nothing that this cadence looks after is on this host"
+            said = "nothing was looked at: the host has none of this cadence's subjects, or tags left them out"
             view.entries = [_stated(CATALOGUE.skipped("maintenance.subjects", view.host, said), module="discover")]
         else:
             view.faults.append("the records of this host hold no findings")

@@ -37,6 +37,8 @@ COLLECTION = "fleetcare.maintenance"
 _RECORDED = ("plan", "applied", "failures", "kept", "discovered", "sources")
 _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
 MAX_MESSAGE = 2000
+#: What a shell ends with that cannot run a program, or does not find it.
+_NOT_STARTED = (126, 127)
 #: What ssh itself says at the end, which explains nothing.
 _FAREWELL = re.compile(r"(Shared )?[Cc]onnection to \S+ closed")
 
@@ -312,6 +314,10 @@ def _words(result: Mapping[str, Any]) -> str:
         for stream in ("module_stderr", "module_stdout")
         for line in reversed(str(result.get(stream) or "")[-MAX_MESSAGE * 4 :].splitlines())
     ]
+    if result.get("rc") in _NOT_STARTED:
+        # What comes after the first line of a shell, or of a version manager, is advice.
+        first = next((line for line in reversed(said) if clean(line)), "it gave no reason")
+        return f"Python did not start on the host ({first}). Set ansible_python_interpreter to one that does."
     last = next((line for line in said if clean(line) and not _FAREWELL.match(line)), "")
     if not last or last in message:
         return message

@@ -40,6 +40,7 @@ MODULES: dict[str, Entry] = {
     "postgresql_index": Entry("postgresql", "repair"),
     "postgresql_login": Entry("postgresql", "repair"),
     "postgresql_reindex": Entry("postgresql", "repair"),
+    "postgresql_unblock": Entry("postgresql", "repair"),
     "postgresql_vacuum": Entry("postgresql", "repair"),
     "service_check": Entry("services", "check"),
     "service_recover": Entry("services", "repair"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError, UnknownOption
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels, override
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.ownership import (
@@ -108,7 +108,7 @@ def refuse_misspelt(names: Iterable[str]) -> None:
             continue
         meant = difflib.get_close_matches(name, sorted({*NAMES, LEVELS_PREFIX}), n=1, cutoff=0.94)
         if meant:
-            raise OptionError(name, "(not looked at)", f"spelt {meant[0]}: the collection knows no such variable")
+            raise UnknownOption(name, meant)
 
 
 def parse(given: Mapping[str, Any], *, working_directory: Path, environment: Mapping[str, str]) -> Settings:
@@ -134,7 +134,7 @@ def parse(given: Mapping[str, Any], *, working_directory: Path, environment: Map
         cadence=_choice(given, "maintenance_cadence", "", CADENCES),
         consumer=_consumer(given, environment),
         state_dir=_text(given, "maintenance_state_dir", "") or None,
-        store_url=_text(given, "maintenance_store_url", ""),
+        store_url=_store_url(given),
         contacts=_contacts(given.get("maintenance_contacts")),
         remind_hours=_hours(given, "maintenance_notify_remind_hours"),
     )
@@ -181,6 +181,14 @@ def _text(given: Mapping[str, Any], name: str, default: str) -> str:
     if not isinstance(raw, str) or "\0" in raw:
         raise OptionError(name, "(hidden)" if name in SECRETS else raw, "a text")
     return raw
+
+
+def _store_url(given: Mapping[str, Any]) -> str:
+    url = _text(given, "maintenance_store_url", "")
+    if url and not re.match(r"[a-z0-9+]+://", url):
+        # What it holds is a secret; the report, which alone needs the library that knows, looks closer.
+        raise OptionError("maintenance_store_url", "(hidden)", "a URL such as postgresql+psycopg://user@host/database")
+    return url
 
 
 def _choice(given: Mapping[str, Any], name: str, default: str, choices: tuple[str, ...]) -> str:

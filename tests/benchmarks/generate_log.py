@@ -21,6 +21,7 @@ from pathlib import Path
 START = datetime(2026, 3, 2, 0, 0, 0, tzinfo=timezone.utc)
 PER_SECOND = 23
 _CHUNK = 20000
+ERRORS = 0.002
 
 _ROUTES = (
     ("/", 12, 5200, 0.012),
@@ -76,14 +77,15 @@ rooms.errors.Conflict: room {n} is taken
 """
 
 
-def chunks(lines: int, *, seed: int = 1, start: datetime = START) -> Iterator[str]:
+def chunks(lines: int, *, seed: int = 1, start: datetime = START, errors: float = ERRORS) -> Iterator[str]:
     """The log in pieces of whole lines; a stack trace counts as one line of ``lines``."""
     source = random.Random(seed)
     bodies = [_body(source) for _body_number in range(_CHUNK)]
     done = 0
     while done < lines:
         many = min(_CHUNK, lines - done)
-        yield "".join(_line(source, bodies, start + timedelta(seconds=(done + at) // PER_SECOND)) for at in range(many))
+        moments = (start + timedelta(seconds=(done + at) // PER_SECOND) for at in range(many))
+        yield "".join(_line(source, bodies, moment, errors) for moment in moments)
         done += many
 
 
@@ -107,12 +109,12 @@ def _body(source: random.Random) -> tuple[str, str]:
     return f"{who} - - [", tail
 
 
-def _line(source: random.Random, bodies: list[tuple[str, str]], moment: datetime) -> str:
+def _line(source: random.Random, bodies: list[tuple[str, str]], moment: datetime, errors: float) -> str:
     drawn = source.random()
-    if drawn < 0.002:
+    if drawn < errors:
         text = source.choice(_ERRORS).format(n=source.randrange(1, 1_000_000), low=source.randrange(1, 255))
         return f"{moment:%Y/%m/%d %H:%M:%S} {text}\n"
-    if drawn < 0.00202:
+    if drawn < errors + 0.00002:
         return _TRACE.format(n=source.randrange(1, 4000))
     head, tail = bodies[int(drawn * len(bodies))]
     return f"{head}{_stamp(moment)}{tail}"
@@ -130,10 +132,10 @@ def _stamp(moment: datetime) -> str:
     return stamp
 
 
-def generate(path: Path, *, lines: int, seed: int = 1, start: datetime = START) -> int:
-    """Write the log; returns its size in bytes."""
+def generate(path: Path, *, lines: int, seed: int = 1, start: datetime = START, errors: float = ERRORS) -> int:
+    """Write the log, ``errors`` being the share of lines of an error log; returns its size in bytes."""
     with path.open("w", encoding="utf-8") as stream:
-        for chunk in chunks(lines, seed=seed, start=start):
+        for chunk in chunks(lines, seed=seed, start=start, errors=errors):
             stream.write(chunk)
     return path.stat().st_size
 

@@ -52,6 +52,13 @@ def test_the_page_of_a_subject_has_a_row_for_each_check(subject: str) -> None:
     assert unknown == [], f"{page} has a row for what is no check"
 
 
+@checks
+def test_a_remedy_names_only_modules_that_are_there(check_id: str) -> None:
+    verbs = "check|review|recover|vacuum|reindex|prune|rotate|retention|update|verify|create|restore|unblock"
+    named = re.findall(rf"\b[a-z]+(?:_[a-z]+)*_(?:{verbs})\b", CHECKS[check_id].remedy)
+    assert sorted(set(named) - set(tree.modules())) == []
+
+
 @pytest.mark.parametrize(
     "page", [name for name in tree.files() if name.endswith(".md") and not name.endswith("CHANGELOG.md")]
 )

@@ -9,7 +9,8 @@ one belongs ends in a traceback. What a value can be turned into is asked of Ans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.common.validation import (
@@ -60,6 +61,15 @@ def require_between(value: float, least: float, most: float, *, option: str, exp
     # A comparison that is written this way round refuses nan too.
     if not least <= value <= most:
         raise OptionError(option, value, expected)
+
+
+def require_expressions(expressions: Sequence[str], *, option: str) -> None:
+    """Raises OptionError for the first of the texts that is no regular expression."""
+    for at, expression in enumerate(expressions):
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise OptionError(f"{option}[{at}]", expression, f"a regular expression ({error})") from None
 
 
 def _require(spec: Spec, params: Mapping[str, Any], *, prefix: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterable
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 
@@ -39,4 +40,18 @@ class OptionError(MaintenanceError):
 
     def __init__(self, option: str, value: object, expected: str) -> None:
         super().__init__(f"Option '{clean(option)}' is {worded(value)}, but must be {expected}.")
+        self.option = option
+
+
+class UnknownOption(OptionError):
+    """An option, or a key of a mapping, that nothing reads: names the one that was meant, where one is near."""
+
+    def __init__(self, option: str, known: Iterable[str]) -> None:
+        # Most runs never need it, and hosts read it anew each time.
+        import difflib
+
+        names = [str(name) for name in known]
+        near = difflib.get_close_matches(option.rpartition(".")[2], names, n=1)
+        said = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
+        MaintenanceError.__init__(self, f"Option '{clean(option)}' is not known; {said}")
         self.option = option

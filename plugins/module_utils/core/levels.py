@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError, UnknownOption
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Number, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 
@@ -68,11 +68,7 @@ def override(base: Levels, raw: object, *, option: str) -> Levels:
         raise OptionError(option, raw, "a mapping with some of info, warning, critical and for")
     for key in raw:
         if key not in _KEYS:
-            raise OptionError(
-                f"{option}.{key}",
-                raw[key],
-                "absent: a level has only the keys info, warning, critical and for",
-            )
+            raise UnknownOption(f"{option}.{key}", _KEYS)
     change: dict[str, Any] = {name: _limit(raw[name], option=f"{option}.{name}") for name in NAMES if name in raw}
     if "for" in raw:
         change["runs"] = _runs(raw["for"], option=f"{option}.for")

@@ -43,7 +43,7 @@ def cpu(view: View) -> Iterator[Answer]:
         "processors",
         share.busy,
         f"processor time in use over {quantity(seconds, 's')}",
-        note=f"{quantity(share.iowait, '%')} more idle for want of disks, {processors} online",
+        note=f"iowait {quantity(share.iowait, '%')}, {processors} online",
         evidence=[f"user {quantity(share.user, '%')}", f"system {quantity(share.system, '%')}"],
     )
     for name, value in (("user", share.user), ("system", share.system), ("iowait", share.iowait)):

@@ -113,7 +113,9 @@ def disk_readonly(view: View) -> Iterator[Answer]:
                 evidence=[f"{mount.source} ({mount.kind})", f"fstab: {','.join(entry.options)}"],
             )
         else:
-            intent = "as /etc/fstab wants it" if entry else "and /etc/fstab says nothing of it"
+            intent = (
+                "as /etc/fstab wants it" if entry else "and not by /etc/fstab, so whether it should be is not known"
+            )
             word = f"read-only, {intent}" if mount.read_only else "writable"
             yield view.state(check, mount.point, "ok", f"{mount.point} is {word}")
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import (
+    require_between,
+    require_expressions,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
@@ -105,7 +107,7 @@ def _unreached(context: Context, login: Login, error: ConnectError) -> list[Find
 def read_settings(params: Mapping[str, Any]) -> Settings:
     """The module's own options, each refused in one sentence where it makes no sense. Raises OptionError."""
     for option in ("queries_exclude", "applications_exclude"):
-        _require_expressions(option, params[option])
+        require_expressions(params[option], option=option)
     for option, (least, most, expected) in _LIMITS.items():
         require_between(params[option], least, most, option=option, expected=expected)
     return Settings(
@@ -135,11 +137,3 @@ def read_replicas(params: Mapping[str, Any]) -> tuple[Login, ...]:
         except OptionError as error:
             raise OptionError(f"replicas[{at}].{error.option}", named.get(error.option), "that of a server") from None
     return tuple(logins)
-
-
-def _require_expressions(option: str, expressions: Sequence[str]) -> None:
-    for at, expression in enumerate(expressions):
-        try:
-            re.compile(expression)
-        except re.error as error:
-            raise OptionError(f"{option}[{at}]", expression, f"a regular expression ({error})") from None

@@ -40,4 +40,13 @@ REPAIRS = (
         "Run fleetcare.maintenance.postgresql_login as root over the local socket, or as a superuser.",
         "pg_roles, pg_authid",
     ),
+    Check(
+        "postgresql.unblock",
+        "Nobody keeps others waiting for a lock for long",
+        "Whom fleetcare.maintenance.postgresql_unblock found to keep others waiting, whom it ended, and whom it left "
+        "alone and why: a superuser, replication, an autovacuum to prevent wraparound, a prepared transaction, a dump.",
+        "The evidence names each of them with the reason. What comes back is to be mended in its program: shorter "
+        "transactions, a commit before it waits for anything else, lock_timeout for changes of tables.",
+        "pg_blocking_pids(), pg_stat_activity before and after",
+    ),
 )

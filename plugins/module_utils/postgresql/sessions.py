@@ -16,6 +16,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.blockers import (
+    direct_waiters,
+    root_blockers,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.locks import wanted_locks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
@@ -84,7 +88,7 @@ CHECKS = (
         "postgresql.blocking",
         "Sessions that wait for a lock",
         "How long the longest wait for a lock has lasted. The evidence is the tree of who waits for whom.",
-        "Look at the root of the tree first: pg_cancel_backend(pid) of the one that blocks sets all others free.",
+        "Look at the root of the tree first: fleetcare.maintenance.postgresql_unblock ends it where it may be ended.",
         "pg_blocking_pids()",
         "s",
         Levels(warning=10, critical=60),
@@ -259,10 +263,8 @@ def blocking(view: View) -> Iterator[Answer]:
 def blocking_tree(backends: Sequence[Backend]) -> list[str]:
     """Who waits for whom, a line each, the roots first and those who wait for them indented below."""
     by_pid = {backend.pid: backend for backend in backends}
-    waiting: dict[int, list[Backend]] = {}
-    for backend in backends:
-        for pid in backend.blocked_by:
-            waiting.setdefault(pid, []).append(backend)
+    blocked_by = {backend.pid: backend.blocked_by for backend in backends}
+    waiting = direct_waiters(blocked_by)
     lines: list[str] = []
     told: set[int] = set()
 
@@ -276,12 +278,11 @@ def blocking_tree(backends: Sequence[Backend]) -> list[str]:
         if pid in told:
             return
         told.add(pid)
-        for backend in waiting.get(pid, ()):
-            tell(backend.pid, depth + 1)
+        for waiter in waiting.get(pid, ()):
+            tell(waiter, depth + 1)
 
-    roots = [pid for pid in waiting if not (by_pid.get(pid) and by_pid[pid].blocked_by)]
     # Two that wait for each other have no root; the server ends such a deadlock by itself.
-    for pid in roots or list(waiting):
+    for pid in root_blockers(blocked_by) or list(waiting):
         if pid not in told:
             tell(pid, 0)
     return lines

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError, UnknownOption
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import Listener
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.processes import Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.services.systemd import unit_pattern
@@ -116,7 +116,7 @@ def _unit(raw: object, *, option: str) -> UnitWanted:
         raise OptionError(option, raw, "the name of a unit, or a mapping with at least a name")
     for key in raw:
         if key not in _UNIT_KEYS:
-            raise OptionError(f"{option}.{key}", raw[key], f"absent: a unit has only {', '.join(_UNIT_KEYS)}")
+            raise UnknownOption(f"{option}.{key}", _UNIT_KEYS)
     state, enabled, memory = raw.get("state", "active"), raw.get("enabled"), raw.get("memory_max")
     if state not in _STATES:
         raise OptionError(f"{option}.state", state, "active or inactive")

@@ -87,7 +87,7 @@ CATALOGUE = Catalogue(
             "web.exposed",
             "Not to be reached",
             "A port that only the inside should see, such as a metrics server, is an open door on a public name.",
-            "Bind the service to 127.0.0.1 or a private network, or close the port; see firewall_check.",
+            "Bind the service to 127.0.0.1 or a private network, or close the port.",
             "connect(2), the option refused",
         ),
     ],

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError, UnknownOption
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web import jsonpath
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.fields import boolean, pattern, sequence
@@ -120,9 +120,7 @@ def _assertion(raw: object, *, option: str) -> JsonAssertion:
         ) from None
     for key in raw:
         if key not in _CONDITIONS and key not in ("path", "exists"):
-            raise OptionError(
-                f"{option}.{key}", raw[key], f"absent: an assertion has only path, exists, {', '.join(_CONDITIONS)}"
-            )
+            raise UnknownOption(f"{option}.{key}", ("path", "exists", *_CONDITIONS))
     conditions = tuple(
         (name, condition.read(raw[name], option=f"{option}.{name}"))
         for name, condition in _CONDITIONS.items()

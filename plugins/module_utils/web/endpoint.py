@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError, UnknownOption
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import ELLIPSIS, clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web import fields, statuses
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.content import Content, assertions
@@ -173,7 +173,7 @@ def _endpoint(raw: object, defaults: Mapping[str, Any], *, option: str) -> Endpo
         raise OptionError(option, "***", "a URL or a mapping with a url")
     for key in given:
         if key not in SHARED and key not in OWN:
-            raise OptionError(f"{option}.{key}", "***", f"absent: an endpoint has only {', '.join((*OWN, *SHARED))}")
+            raise UnknownOption(f"{option}.{key}", (*OWN, *SHARED))
     url = _url(given.get("url"), option=f"{option}.url")
     own = {key: _read(key, raw, option=f"{option}.{key}") for key, raw in given.items() if key in SHARED}
     values = {**defaults, **{key: value for key, value in own.items() if given[key] is not None}}

@@ -10,22 +10,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import STATUSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, duration
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.crossings import SEVERAL
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fleet import SHOWN, Fleet, RunInfo
-from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import HostView
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.fold import SUPPRESSED, HostView
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.outputs import OutputFile
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.checklist import Ticked
 from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.render.words import headline, title
 
-# Every ASCII punctuation that CommonMark (section 2.4) lets a backslash make literal and that could mean something.
-_MEANING = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$@-])")
+#: Punctuation that means something inside a line (CommonMark section 6; tables, strikethrough, mathematics, names and
+#: numbers on GitHub), made literal by a backslash (2.4). An underscore within a word means nothing.
+_MEANING = re.compile(r"([\\`*\[\]<>#|~&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 #: GitHub turns bare addresses into links; a zero-width no-break keeps a hostile one from being clickable.
 _SCHEME = re.compile(r"(?i)\b(https?|ftp|mailto|javascript)(:)|\b(www)(\.)")
 
 
 def literal(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text that Markdown shows as it is, inside a line that has begun with something else."""
     escaped = _MEANING.sub(r"\\\1", text)
     return _SCHEME.sub(lambda match: f"{match[1] or match[3]}\u200b{match[2] or match[4]}", escaped)
 
@@ -44,7 +46,15 @@ class MarkdownReport:
         write = self.file.write
         write(f"# {title(self._run)}\n\n{literal(headline(fleet))}\n\n")
         write(f"Run {literal(self._run.id)}, started {literal(self._run.started_text or 'at an unknown time')}")
-        write(f" on {literal(self._run.controller)}.\n" if self._run.controller else ".\n")
+        write(f" on {literal(self._run.controller)}." if self._run.controller else ".")
+        write(f" Limited to {literal(self._run.limit)}." if self._run.limit else "")
+        write(" Check mode: nothing was changed." if self._run.check_mode else "")
+        counts = [
+            f"{amount} {standing}"
+            for standing in (*reversed(STATUSES), SUPPRESSED)
+            if (amount := fleet.findings[standing])
+        ]
+        write(f" Findings: {', '.join(counts)}.\n" if counts else "\n")
         for cadence in cadences:
             if cadence["late"]:
                 write(f"\n**The {cadence['cadence']} run is late**: {literal(str(cadence['summary']))}\n")

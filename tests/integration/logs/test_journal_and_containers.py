@@ -18,6 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow_container,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import SOCKET
 from ansible_collections.fleetcare.maintenance.tests.images.build import ensure_image
 from ansible_collections.fleetcare.maintenance.tests.images.containers import Fleet
 from ansible_collections.fleetcare.maintenance.tests.images.controller import Controller
@@ -112,7 +113,7 @@ def write(name: str, folder: Path, text: str) -> None:
 
 
 def read(name: str, mark: Any, *, first_lines: int | None = None) -> tuple[list[str], Any, list[Loss]]:
-    engine = Engine()
+    engine = Engine(SOCKET)
     container = engine.containers([name])[0][0]
     trail = follow_container(engine, container, mark, first_lines=first_lines)
     return b"".join(trail.blocks()).decode().splitlines(), trail.mark(), trail.losses

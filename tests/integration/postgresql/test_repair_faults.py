@@ -19,6 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
     index,
     reindex,
+    unblock,
     vacuum_options,
     vacuum_run,
 )
@@ -322,6 +323,9 @@ def test_a_standby_is_left_to_its_primary(cluster: Cluster, tmp_path: Path) -> N
     host.execute(["pg_ctlcluster", str(VERSION), "main", "start"])
     database = Database(cluster, "postgres", tmp_path / "state")
     results = [Runner(name, database)() for name in REPAIRS]
+    results.append(
+        database.perform(unblock.unblock, arguments=unblock.ARGUMENTS, name="postgresql_unblock", repair=True)
+    )
     host.execute(["pg_ctlcluster", str(VERSION), "main", "promote"])
 
     for result in results:

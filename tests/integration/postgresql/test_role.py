@@ -48,13 +48,23 @@ def run(controller: Controller, cadence: str, *arguments: str) -> str:
     indirect=["cluster"],
 )
 def test_a_cadence_finds_the_server_and_asks_it(controller: Controller, cadence: str) -> None:
-    run(controller, cadence, "--extra-vars", json.dumps({"postgresql_quarterly_reindex": True}))
+    run(
+        controller,
+        cadence,
+        "--extra-vars",
+        json.dumps({"postgresql_quarterly_reindex": True, "postgresql_daily_unblock": True}),
+    )
     (record,) = records(controller, "postgresql_check")
-    repairs = [*records(controller, "postgresql_vacuum"), *records(controller, "postgresql_reindex")]
+    repairs = [
+        one
+        for module in ("postgresql_unblock", "postgresql_vacuum", "postgresql_reindex")
+        for one in records(controller, module)
+    ]
     checks = {finding["check"]: finding["status"] for finding in record["findings"]}
 
     assert [one["fault"] for one in (record, *repairs) if "fault" in one] == []
     assert [one["module"] for one in repairs] == {
+        "daily": ["postgresql_unblock"],
         "monthly": ["postgresql_vacuum"],
         "quarterly": ["postgresql_reindex"],
     }.get(cadence, [])

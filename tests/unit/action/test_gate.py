@@ -9,6 +9,8 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from ansible_collections.fleetcare.maintenance.tests.shadow.site import check, repair, task
 
 #: Nobody listens on the discard port of the loopback network, and it says so at once.
@@ -132,7 +134,7 @@ WRONG = [
     (
         "maintenance_window",
         [],
-        "Option 'maintenance_window' is '(not looked at)', but must be spelt maintenance_windows",
+        "Option 'maintenance_window' is not known; did you mean 'maintenance_windows'?",
     ),
     ("maintenance_levels", {"host.memory": 3}, "Option 'maintenance_levels.host.memory' is 3, but must be a mapping"),
     (
@@ -423,6 +425,19 @@ def test_a_module_is_packed_once_and_not_again_in_the_next_run(site):
     assert first.stdout.count(packing) > 10
     assert second.stdout.count(packing) == 0
     assert [outcome.results("look")[0]["status"] for outcome in (first, second)] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize("interpreter", ["/usr/bin/no-such-python", "{folder}/shim"])
+def test_a_python_that_does_not_start_is_told_with_the_shell_s_first_word(site, interpreter):
+    shim = site.folder / "shim"
+    shim.write_text("#!/bin/sh\necho 'shim: python9: command not found' >&2\necho 'There are others.' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    site.variables |= {"ansible_python_interpreter": interpreter.format(folder=site.folder)}
+    (result,) = site.tasks(check(value=10)).results("look")
+    assert re.match(
+        r"Python did not start on the host \(.*not found.*\)\. Set ansible_python_interpreter", result["msg"]
+    )
+    assert "There are others" not in result["msg"]
 
 
 def test_a_module_that_breaks_is_told_with_what_it_broke_at(site):

@@ -69,6 +69,19 @@ def test_a_role_is_asked_in_the_cadences_that_it_has():
         refuse({"web_samples_weekly": "many"}, cadence="weekly")
 
 
+def test_a_variable_that_no_role_reads_but_for_a_letter_is_told_and_others_are_left_alone():
+    for name, meant in (
+        ("web_endpoint", "web_endpoints"),
+        ("service_units", "services_units"),
+        ("host_check", "host_checks"),
+    ):
+        with pytest.raises(OptionError, match=f"Option '{name}' is not known; did you mean '{meant}'"):
+            refuse({name: []})
+    refuse(
+        {"web_server": 1, "hostname": 1, "postgresql_databases": [], "postgresql_service_state": 1, "logs_dir": "/x"}
+    )
+
+
 @pytest.mark.parametrize("cadence", [cadence for cadence in CADENCES if cadence])
 def test_every_default_of_a_role_is_taken(cadence):
     defaults = {}

@@ -108,9 +108,8 @@ def test_junk_in_any_place_is_taken_or_told_in_one_sentence(place, junk):
     except OptionError as error:
         sentence = str(error)
         assert sentence.startswith(f"Option '{name}")
-        assert sentence.endswith(".")
-        assert " is " in sentence
-        assert ", but must be " in sentence
+        assert sentence.endswith((".", "?"))
+        assert re.search(" is .*, but must be | is not known; (known are|did you mean) ", sentence)
         assert len(sentence) < 1000
         assert not re.search(r"[\x00-\x1f\x7f]", sentence)
 
@@ -147,7 +146,10 @@ def test_no_junk_ends_in_a_traceback(name, junk):
         ({"maintenance_windows": [{**WINDOW, "days": "monkey"}]}, "must be days such as mon-fri,sun."),
         ({"maintenance_freezes": [{**FREEZE, "to": "2025-12-31"}]}, "must be later than from."),
         ({"maintenance_levels": {"hosts.memory": {}}}, "Option 'maintenance_levels.hosts.memory' is 'hosts.memory'"),
-        ({"maintenance_levels": {"host.memory": {"warn": 3}}}, "only the keys info, warning, critical and for"),
+        (
+            {"maintenance_levels": {"host.memory": {"warn": 3}}},
+            "host.memory.warn' is not known; did you mean 'warning'",
+        ),
         (
             {"maintenance_notify_remind_hours": "often"},
             "'maintenance_notify_remind_hours' is 'often', but must be a whole number of hours from 0 (never) to 8760.",
@@ -197,7 +199,7 @@ def test_levels_that_fall_are_as_good_as_levels_that_rise():
 
 def test_a_misspelt_variable_is_told_and_other_peoples_variables_are_left_alone():
     for name in ("maintenance_window", "maintenance_freeze", "maintenance_report_dir", "maintenance_level"):
-        with pytest.raises(OptionError, match=f"Option '{name}' is .*must be spelt maintenance_"):
+        with pytest.raises(OptionError, match=f"Option '{name}' is not known; did you mean 'maintenance_"):
             settings.refuse_misspelt([name])
     settings.refuse_misspelt(
         ["maintenance_windows", "maintenance_levels_site", "maintenance_hosts", "maintenance_discovered", "windows"]

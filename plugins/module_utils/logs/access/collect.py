@@ -99,22 +99,20 @@ class Collector:
         marks = self.remembered.get("files")
         known = marks.get(path) if isinstance(marks, Mapping) else None
         trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)
-        blocks = trail.blocks()
+        # Whoever takes the lines apart knows how many they are.
+        blocks = trail.blocks(count=False)
         first = next(blocks, b"")
         sample = first.splitlines()[:SAMPLE]
         chosen = choose(wish, sample) if sample else None
         if chosen is not None:
             tally = self._count(chosen, chain([first], blocks), self.baselines_of(path).ranges)
-            tally.lines = trail.lines
+            trail.lines = tally.lines
             self.reviewed.append(Reviewed(path, tally, chosen.how, chosen.timed, chosen.note))
             self._say_parsed(trail, tally, chosen.how)
         elif sample:
-            for _block in blocks:
-                pass
+            trail.lines = sum(block.count(b"\n") for block in chain([first], blocks))
             self._say_unparsed(trail)
         elif not trail.unreadable:
-            for _block in blocks:
-                pass
             self.reviewed.append(Reviewed(path, Tally(), "nothing new was there", timed=False))
         self.marks[path] = trail.mark()
         self._tell(trail)

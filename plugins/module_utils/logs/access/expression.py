@@ -28,7 +28,7 @@ NO_COLUMN: Sequence[bytes] = ()
 class Columns:
     """The requests of a block, a sequence of bytes for each variable; an empty one where the format lacks it.
 
-    ``users`` is empty too where no line names one.
+    ``users`` is empty too where no line names one. ``lines`` is how many lines they are of, None: not counted.
     """
 
     heads: Sequence[bytes] = NO_COLUMN
@@ -37,6 +37,7 @@ class Columns:
     times: Sequence[bytes] = NO_COLUMN
     agents: Sequence[bytes] = NO_COLUMN
     users: Sequence[bytes] = NO_COLUMN
+    lines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Expression:
             # A line of one word has become part of the next one's address.
             return self._strict_columns(block)
         between = b"".join(flat[0::width])
+        columns.lines = len(columns.heads) + between.count(b"\n")
         return self._completed(columns, between) if between else columns
 
     def _quick_columns(self, flat: list[bytes], width: int) -> Columns:
@@ -111,6 +113,7 @@ class Expression:
             [*columns.times, *rest.times],
             [*columns.agents, *rest.agents],
             [*users, *rest.users],
+            columns.lines,
         )
 
     def _strict_columns(self, block: bytes) -> Columns:

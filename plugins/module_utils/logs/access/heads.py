@@ -59,6 +59,8 @@ class Head:
     #: "failure" or "success" of a login, "upload", "fetch" of a script from a folder of uploads, "missing", or empty.
     part: str
     path: str
+    #: The route that what is missing would be of.
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class RouteTable:
         self.remembered = frozenset(remembered)
         self.overflowed = False
         self._known: set[str] = set()
+        self._new: list[str] = []
         self._paths: dict[bytes, tuple[str, str]] = {}
 
     def path(self, raw: bytes) -> tuple[str, str]:
@@ -114,6 +117,7 @@ class RouteTable:
             return NOT_FOUND
         if len(self._known) < self.limit:
             self._known.add(route)
+            self._new.append(route)
             return route
         self.overflowed = True
         wider = f"{method} /{folded.split('/', 2)[1] if folded.startswith('/') else ''}/…"
@@ -121,6 +125,11 @@ class RouteTable:
             self._known.add(wider)
             return wider
         return OTHER
+
+    def take_new(self) -> list[str]:
+        """The routes that became known since this was asked last."""
+        new, self._new = self._new, []
+        return new
 
 
 def read_head(head: bytes) -> tuple[str, bytes, str] | None:
@@ -201,7 +210,7 @@ class Reader:
         route = self.routes.route(method, folded, status)
         part = part or ("missing" if route == NOT_FOUND else "")
         cell = cell_of(route, status)
-        return Head(cell, verdict, route, part, path) if part else cell
+        return Head(cell, verdict, route, part, path, f"{method} {folded}") if part else cell
 
 
 class CellOf:

@@ -16,23 +16,23 @@ Row = tuple[bytes, bytes, bytes]
 _MAX_HEADS = 250_000
 _MAX_HEAD_BYTES = 24 * 1024 * 1024
 #: A head longer than this is looked at each time it comes.
-_LONG_HEAD = 600
+LONG_HEAD = 600
 
 
 class Heads(dict):  # type: ignore[type-arg]
-    """Head to the ``extend`` of the list that takes its rows; an unknown head is looked at and remembered."""
+    """Head to the list that takes its rows; an unknown head is looked at and remembered."""
 
-    def __init__(self, look: Callable[[bytes], Callable[[Row], None]]) -> None:
+    def __init__(self, look: Callable[[bytes], list[bytes]]) -> None:
         super().__init__()
         self.look = look
         self.held = 0
 
-    def __missing__(self, head: bytes) -> Callable[[Row], None]:
-        take = self.look(head)
-        if len(head) <= _LONG_HEAD:
+    def __missing__(self, head: bytes) -> list[bytes]:
+        place = self.look(head)
+        if len(head) <= LONG_HEAD:
             self.held += len(head)
-            self[head] = take
-        return take
+            self[head] = place
+        return place
 
     def trim(self) -> bool:
         """Forget everything once it is too much; True where that happened."""

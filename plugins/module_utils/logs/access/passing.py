@@ -11,32 +11,25 @@ closer look.
 from __future__ import annotations
 
 import gc
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from itertools import repeat
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.closer import CloserLook, ParseLine
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import (
     Cell,
     CellOf,
-    Head,
     Reader,
-    script,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import (
     NO_TIME,
     Heads,
-    Row,
     Seconds,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
-    MAX_ANSWERED,
-    MAX_NAMES,
-    Answered,
     Share,
     Tally,
     Window,
@@ -53,16 +46,9 @@ _MAX_TEXTS = 4000
 _SIZES_KEPT, _SIZES_AT_FIRST, _SIZES_ENOUGH = 8, 100, 500
 #: The least requests of a stretch for its share of errors to say something.
 _WINDOW = 200
-#: User agents that count as attacks.
-_MAX_FLAGGED = 200
 #: Texts of times that all routes together hold.
 _MAX_ALL_TEXTS = 100_000
-#: Bytes that are rare in a log and begin what makes a referrer unusual, and how it goes on.
-_SIGNS = (b"$", b"<", b"{")
-_UNUSUAL = frozenset([b"${", b"{ ", b"{:", *(b"<%c" % letter for letter in b"sSiI/")])
-
 Parse = Callable[[bytes], Columns]
-ParseLine = Callable[[bytes, int], "dict[str, bytes] | None"]
 
 
 class Pass:
@@ -77,14 +63,9 @@ class Pass:
         self.cell_of = CellOf()
         self.heads = Heads(self._look)
         self.seconds = Seconds(divisor)
-        self.failing: set[bytes] = set()
         self.nonsense: list[bytes] = []
-        #: Heads of what is not there; the next lines may show that their route is one of the application's after all.
-        self.provisional: list[bytes] = []
-        self.flagged: dict[bytes, Verdict] = {}
-        self.flagged_seen: dict[bytes, int] = {}
+        self.closer = CloserLook(self.tally, reader.judge, parse_line, forwarded=forwarded)
         self.gathered = 0
-        self.place = 0
         self.stretch_began = ""
         self.last_block = b""
 
@@ -92,7 +73,7 @@ class Pass:
         """Count numbered blocks. Nothing that is made in here refers back to itself, so the collector can rest."""
         with _no_collector():
             for number, block in blocks:
-                self.place = max(self.place, number << 32)
+                self.closer.place = max(self.closer.place, number << 32)
                 for piece in slices(block):
                     self.feed(piece)
             self.count()
@@ -105,6 +86,7 @@ class Pass:
         """A block of whole lines."""
         columns = self.parse(block)
         tally = self.tally
+        tally.lines += block.count(b"\n") if columns.lines is None else columns.lines
         self._mark_times(block)
         rows = len(columns.heads)
         if not rows:
@@ -112,45 +94,31 @@ class Pass:
         addresses = _last_forwarded(columns.addresses) if self.forwarded else columns.addresses
         if addresses:
             tally.addresses.update(addresses)
-        takes = map(self.heads.__getitem__, columns.heads)
+        places = list(map(self.heads.__getitem__, columns.heads))
         row_of = zip(columns.sizes or repeat(b"-"), columns.times or repeat(b"-"), addresses or repeat(b"-"))
-        for take, row in zip(takes, row_of):
-            take(row)
+        # A deque without room runs through in C.
+        deque(map(list.extend, places, row_of), maxlen=0)
+        if self.closer.rows:
+            self.closer.look(columns, places, addresses)
         self.gathered += rows
-        if self.failing:
-            self._name_users(columns, addresses)
         if columns.agents:
-            self._count_agents(columns.agents, addresses)
-        for sign in _SIGNS:
-            if sign in block:
-                self._look_at_referrers(block, sign)
+            self.closer.count_agents(columns.agents, addresses)
+        self.closer.look_at_referrers(block)
         if self.gathered >= _GATHERED:
             self.count()
 
-    def _look(self, head: bytes) -> Callable[[Row], None]:
+    def _look(self, head: bytes) -> list[bytes]:
+        """The list that takes the rows of a head."""
         found = self.reader.look(head, self.cell_of)
+        for route in self.reader.routes.take_new():
+            for missed in self.closer.forget(route):
+                self.heads.pop(missed, None)
         if found is None:
-            return self.nonsense.extend
+            return self.nonsense
         if isinstance(found, Cell):
-            return found.rows.extend
-
-        extend = found.cell.rows.extend
-        if found.part == "missing" and not found.verdict.attack:
-            self.provisional.append(head)
-            path = (found.path.encode("utf-8", "replace"),)
-            count = self.tally.missing.update
-
-            def note_missing(row: Row) -> None:
-                extend(row)
-                count(path)
-
-            return note_missing
-
-        def look_closer(row: Row) -> None:
-            extend(row)
-            self._look_closer(head, found, row)
-
-        return look_closer
+            return found.rows
+        self.closer.add(head, found)
+        return self.closer.rows
 
     def _mark_times(self, block: bytes) -> None:
         if not self.tally.began:
@@ -163,113 +131,10 @@ class Pass:
         fields = self.parse_line(block, at)
         return clean(fields.get("time", b"").decode("latin-1"), limit=40) if fields else ""
 
-    def _count_agents(self, agents: Sequence[bytes], addresses: Sequence[bytes]) -> None:
-        counter = self.tally.agents
-        for agent in counter.update(agents):
-            verdict = self.reader.judge.judge_agent(agent)
-            if verdict.attack and len(self.flagged) < _MAX_FLAGGED:
-                self.flagged[agent] = verdict
-        if not self.flagged:
-            return
-        counts = counter.counts
-        present = [agent for agent in self.flagged if counts[agent] != self.flagged_seen.get(agent, 0)]
-        if present and addresses:
-            for agent, address in zip(agents, addresses):
-                if agent in self.flagged:
-                    self._note_attack(self.flagged[agent], address, place="(user agent)")
-        for agent in present:
-            self.flagged_seen[agent] = counts[agent]
-
-    def _look_at_referrers(self, block: bytes, sign: bytes) -> None:
-        """Only lines that hold what no browser's referrer does are taken apart for theirs."""
-        at = block.find(sign)
-        while at >= 0:
-            end = block.find(b"\n", at)
-            if block[at : at + 2] in _UNUSUAL:
-                fields = self.parse_line(block, block.rfind(b"\n", 0, at) + 1) or {}
-                referrer = fields.get("referer", b"")
-                if sign in referrer:
-                    verdict = self.reader.judge.judge_agent(referrer)
-                    if verdict.attack:
-                        self._note_attack(verdict, self._address(fields), place="(referrer)")
-                at = end - 1
-            at = block.find(sign, at + 1)
-
-    def _note_attack(self, verdict: Verdict, address: bytes, *, place: str) -> None:
-        self.tally.add_attack(verdict.kinds[0], place)
-        suspect = self.tally.suspect(_text(address))
-        if suspect:
-            suspect.attacks += 1
-            suspect.score += verdict.score
-            suspect.kinds[verdict.kinds[0]] += 1
-
-    def _look_closer(self, head: bytes, known: Head, row: Row) -> None:
-        """A row whose head is an attack, a login or an upload; it is counted in its cell as well."""
-        size, _seconds, address = row
-        self.place += 1
-        if known.verdict.attack:
-            self._note_answer(known, size, address)
-        if known.part:
-            self._note_part(known, address)
-        if known.part == "failure":
-            self.failing.add(head)
-
-    def _name_users(self, columns: Columns, addresses: Sequence[bytes]) -> None:
-        """Who failed to log in, of those lines that name a user."""
-        failing, self.failing = self.failing, set()
-        if not columns.users:
-            return
-        for head, user, raw_address in zip(columns.heads, columns.users, addresses or repeat(b"-")):
-            if head in failing and user not in (b"-", b"", b'""'):
-                name, address = _text(user), _text(raw_address)
-                self.tally.add_user(name, address)
-                suspect = self.tally.suspects.get(address)
-                if suspect and len(suspect.users) < MAX_NAMES:
-                    suspect.users.add(name)
-
-    def _address(self, fields: dict[str, bytes]) -> bytes:
-        address = fields.get("address", b"-")
-        return address.rpartition(b",")[2].strip() if self.forwarded else address
-
-    def _note_answer(self, known: Head, size: bytes, address: bytes) -> None:
-        self._note_attack(known.verdict, address, place=known.place)
-        if known.cell.status[0] == "2":
-            if len(self.tally.answered) < MAX_ANSWERED:
-                self.tally.answered.append(
-                    Answered(
-                        route=known.cell.route,
-                        place=known.place,
-                        kind=known.verdict.kinds[0],
-                        address=_text(address),
-                        size=int(size) if size.isdigit() else 0,
-                    )
-                )
-            else:
-                self.tally.more_answered += 1
-
-    def _note_part(self, known: Head, address: bytes) -> None:
-        tally = self.tally
-        if known.part == "upload":
-            tally.uploads[known.cell.route] += 1
-            if script(known.path):
-                _count_bounded(tally.written, known.path)
-        elif known.part == "fetch":
-            _count_bounded(tally.fetched, known.path)
-        elif known.part == "success":
-            tally.add_login(_text(address), self.place)
-        else:
-            suspect = tally.suspect(_text(address))
-            if suspect:
-                suspect.failures += 1
-                suspect.first_failure = self.place if suspect.first_failure < 0 else suspect.first_failure
-
     def count(self) -> None:
         """Count what was gathered, and forget it."""
         errors = requests = 0
         self.nonsense.clear()
-        for head in self.provisional:
-            self.heads.pop(head, None)
-        self.provisional.clear()
         for (route, status, attacks), cell in self.cell_of.cells.items():
             rows = cell.rows
             if not rows:
@@ -291,7 +156,8 @@ class Pass:
             rows.clear()
         self._close_stretch(errors, requests)
         self.gathered = 0
-        self.heads.trim()
+        if self.heads.trim():
+            self.closer.forget_all()
         if sum(len(share.texts) for share in self.tally.shares.values()) > _MAX_ALL_TEXTS:
             for share in self.tally.shares.values():
                 self._fold_times(share)
@@ -354,16 +220,6 @@ def _total(sizes: list[bytes]) -> int:
 def _last_forwarded(values: Sequence[bytes]) -> list[bytes]:
     """The last address of each X-Forwarded-For: the one that the nearest proxy saw, and that no client can choose."""
     return [value.rpartition(b",")[2].strip()[:64] for value in values]
-
-
-def _count_bounded(counter: Counter[str], key: str, limit: int = 1000) -> None:
-    if key in counter or len(counter) < limit:
-        counter[key] += 1
-
-
-@lru_cache(maxsize=4096)
-def _text(raw: bytes) -> str:
-    return clean(raw[:400].decode("utf-8", "replace"), limit=60)
 
 
 @contextmanager

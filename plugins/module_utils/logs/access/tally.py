@@ -155,6 +155,7 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add what another process counted of the same log."""
+        self.lines += other.lines
         for key, share in other.shares.items():
             self.shares.setdefault(key, Share()).merge(share)
         for name in ("addresses", "failing", "agents", "missing"):

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.passing import SLICE, Pass
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Tally
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 #: What is handed to another process at once.
 _PARCEL = 4 * SLICE
@@ -42,6 +43,9 @@ def _numbered(blocks: Blocks, size: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _spread(make: Callable[[], Pass], parcels: Iterator[tuple[int, bytes]], workers: int) -> Tally:
+    # One process, as most reviews are, need not wait for the import.
+    import multiprocessing
+
     # The modules of Ansible live in an archive that a fresh interpreter could not import from; a fork has them.
     context = multiprocessing.get_context("fork")
     helpers: list[tuple[Any, Connection]] = []

@@ -28,7 +28,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT, LineCutter
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.opening import fingerprint
 
-SOCKET = "/var/run/docker.sock"
 TIMEOUT = 60.0
 #: How many lines the mark knows.
 KNOWN_LINES = 256
@@ -63,7 +62,7 @@ class Container:
 class Engine:
     """The engine behind a socket. Every method raises MaintenanceError with the engine's own words."""
 
-    def __init__(self, path: str = SOCKET) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
 
     def containers(self, patterns: Sequence[str]) -> tuple[list[Container], list[str]]:

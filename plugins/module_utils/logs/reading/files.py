@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import is_rotated, rotated_names
 
+#: How many logs one run reads; what is beyond that is to be told.
 MOST_FILES = 2000
 
 
@@ -29,7 +30,7 @@ def live_logs(patterns: Sequence[str], *, exclude: Sequence[str] = ()) -> tuple[
 
     A path without ``*``, ``?`` or ``[`` counts as it stands, even where there is no file. What rotation named, and what
     is packed, belongs to its live log and is no log of its own. ``**`` stands for folders at any depth. Links are not
-    followed by ``**`` and are no logs.
+    followed by ``**`` and are no logs. There may be more of them than anybody should read: ``MOST_FILES``.
     """
     found: dict[str, None] = {}
     empty: list[str] = []
@@ -43,7 +44,7 @@ def live_logs(patterns: Sequence[str], *, exclude: Sequence[str] = ()) -> tuple[
         found.update(dict.fromkeys(matched))
     excluded = [re.compile(fnmatch.translate(glob_)) for glob_ in exclude]
     paths = [path for path in found if not any(one.match(path) for one in excluded)]
-    return _without_older(paths)[:MOST_FILES], empty
+    return _without_older(paths), empty
 
 
 def _matching(pattern: str) -> list[str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT, LineCutter
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import (
     in_order,
     rotated_names,
@@ -37,6 +37,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     parse_places,
     recognise,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Stretch, text_of
 
 #: How many older pieces, read to their ends, a mark still knows; two suffice, the others are for who deletes some.
 KNOWN_PIECES = 4
@@ -71,8 +72,7 @@ class Trail:
 
     ``unreadable`` says why the live log cannot be read, in words that go on from its path; ``gone``: it is not there.
     ``behind`` is how many bytes were left for the next run because the budget was spent. ``first_seen``: no mark of it
-    was known. ``lines``, ``bytes_read`` count what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by
-    ``cut_bytes`` together.
+    was known. ``lines`` counts what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by ``cut_bytes``.
     """
 
     path: str
@@ -90,30 +90,41 @@ class Trail:
     behind: int = 0
     #: Places of what cannot be opened now, and may be again.
     pending: list[Place] = field(default_factory=list)
+    _reader: PieceReader | None = None
 
     @property
     def lost(self) -> Loss | None:
         return joined(self.losses)
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, *, count: bool = True) -> Iterator[bytes]:
         """Blocks of up to about 64 KiB that hold whole lines and end with a newline, in the order they were written.
 
         The last line of the live log is left for the next run until its newline is there. Lines longer than ``limit``
         are cut. May be abandoned between two blocks; then ``mark()`` is the place behind the last block taken.
+        ``count``: whether ``lines`` counts them, which takes as long as to read them.
         """
+        for stretch in self._stretches(by_place=False, count=count):
+            yield text_of(stretch)
+
+    def stretches(self) -> Iterator[Stretch]:
+        """The same lines as ``blocks()``, where it can be as places in the file; ``lines`` does not count those."""
+        return self._stretches(by_place=True, count=True)
+
+    def _stretches(self, *, by_place: bool, count: bool) -> Iterator[Stretch]:
         spent = 0
         newest = next((piece for piece in reversed(self.pieces) if not piece.live), None)
         for piece in self.pieces:
             if self.budget is not None and spent >= self.budget:
                 break
-            reader = PieceReader(piece, limit=self.limit, is_final=piece.compression != "" or piece is not newest)
+            is_final = piece.compression != "" or piece is not newest
+            cutter = LineCutter(limit=self.limit, inside=bool(piece.place and piece.place.inside), count=count)
+            reader = self._reader = PieceReader(piece, cutter, is_final=is_final, by_place=by_place)
             left = None if self.budget is None else self.budget - spent
             try:
-                for block in reader.read(left):
-                    self.bytes_read += len(block)
-                    yield block
+                yield from reader.read(left)
             finally:
                 spent += reader.spent
+                self.bytes_read += reader.spent
                 self.lines += reader.cutter.lines
                 self.cut_lines += reader.cutter.cut_lines
                 self.cut_bytes += reader.cutter.cut_bytes
@@ -128,6 +139,8 @@ class Trail:
 
     def mark(self) -> dict[str, Any]:
         """Where the next run goes on, fit for JSON; right at any moment between two blocks."""
+        if self._reader:
+            self._reader.settle()
         places = [piece.place for piece in self.pieces if piece.place]
         read = [place for place in places if place.done and not place.live]
         forgotten = set(read[:-KNOWN_PIECES])

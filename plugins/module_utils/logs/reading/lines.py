@@ -13,10 +13,12 @@ class LineCutter:
 
     ``unfinished`` is how many bytes of the stream at its end have not been given back, for their line goes on.
     ``inside`` says that the stream begins within a line whose beginning was given back before: the rest is dropped.
+    ``lines`` counts whole lines, unless ``count`` is false.
     """
 
-    def __init__(self, *, limit: int = LINE_LIMIT, inside: bool = False) -> None:
+    def __init__(self, *, limit: int = LINE_LIMIT, inside: bool = False, count: bool = True) -> None:
         self.limit = limit
+        self.count = count
         self.lines = 0
         self.cut_lines = 0
         self.cut_bytes = 0
@@ -56,6 +58,12 @@ class LineCutter:
         self.lines += 1
         return kept + b"\n"
 
+    def put_back(self) -> int:
+        """Forget the line that goes on, and is not too long; returns how many bytes of the stream that are."""
+        unfinished, self.unfinished = self.unfinished, 0
+        self._kept = b""
+        return unfinished
+
     def _prolong(self, data: bytes) -> None:
         self.unfinished += len(data)
         if self.overflowing:
@@ -73,7 +81,8 @@ class LineCutter:
 
     def _shortened(self, block: bytes) -> bytes:
         """The block without what its over-long lines have too much."""
-        self.lines += block.count(b"\n")
+        if self.count:
+            self.lines += block.count(b"\n")
         limit, size, at, begin = self.limit, len(block), 0, 0
         parts: list[bytes] = []
         # A window as long as the limit that holds no newline lies within a line that is too long; so a few looks

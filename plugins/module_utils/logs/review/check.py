@@ -9,10 +9,11 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
@@ -20,38 +21,51 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers, journald
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.checks import CHECKS as READING
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import MOST_FILES, live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
     First,
     Trail,
     follow,
     joined,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LINE_LIMIT
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span, Stretch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Digest, Scanner, Wanted
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
+    Digest,
+    Scanner,
+    Wanted,
+    together,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.families import family
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
     FORMATS,
     Format,
     recognise,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.judge import Reading
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import Reach
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import Asked
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.probe import probe
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import sift
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.sieve import Numbered, sift
 
 OWN = frozenset(check.id for check in (*READING, *REVIEW))
 MOST_REVIEWS = 50
-MOST_MARKS = 2000
+MOST_MARKS = 2 * MOST_FILES
 JOURNAL = "journal"
 #: How many entries or lines before its end a journal or a container's log is begun, which have no size to go by.
 _FIRST_LINES: Mapping[str, int | None] = {"start": None, "end": 0}
 _MANY = 10000
 
-AnyTrail = Union[Trail, journald.JournalTrail, containers.ContainerTrail]
+if TYPE_CHECKING:
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.containers import ContainerTrail
+
+    AnyTrail = Union[Trail, journald.JournalTrail, ContainerTrail]
 
 
 @dataclass
@@ -63,7 +77,21 @@ class Round:
     marks: dict[str, Any] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)
     digests: dict[str, Digest] = field(default_factory=dict)
+    reaches: dict[str, Reach] = field(default_factory=dict)
     forms: dict[str, str] = field(default_factory=dict)
+    #: Logs that are new under a glob of the last review, and named ones that are not there.
+    appeared: set[str] = field(default_factory=set)
+    absent: list[str] = field(default_factory=list)
+    #: Files that were looked at, and those that were too many for that.
+    files: int = 0
+    files_left: set[str] = field(default_factory=set)
+
+    def take(self, source: str, digest: Digest, reach: Reach) -> None:
+        """Files of one log, which have the date in their names, count together."""
+        name = family(source)
+        self.forms[name] = digest.form
+        self.digests[name] = together(self.digests[name], digest) if name in self.digests else digest
+        self.reaches[name] = self.reaches[name].and_of(reach) if name in self.reaches else reach
 
     def mark_of(self, source: str) -> Any:
         return self.before.get("marks", {}).get(source)
@@ -97,6 +125,11 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     no_journal = _no_journal() if asked.journal is not False else ""
     for entry in asked.files:
         _read_files(current, entry)
+    if current.files_left:
+        words = (
+            f"{counted(len(current.files_left), 'log')} more than {MOST_FILES} were not read; name fewer in one review"
+        )
+        current.readings.append(Reading("files", words, "unknown"))
     if no_journal and asked.journal is None:
         # What is usual without a journal: a syslog daemon's files.
         syslog = [path for path in options.SYSLOG_FILES if os.path.lexists(path)]
@@ -108,7 +141,17 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
         _read_journal(current, no_journal)
     _read_containers(current)
     now = context.clock.now()
-    accounts = [memory.account(current.before, source, digest, now=now) for source, digest in current.digests.items()]
+    accounts = [
+        memory.account(
+            current.before,
+            name,
+            digest,
+            now=now,
+            reach=current.reaches[name],
+            appeared=name in current.appeared,
+        )
+        for name, digest in current.digests.items()
+    ]
     learnt = memory.learn(current.before, accounts, now=now, release=asked.release)
     answers = list(judge.judge_readings(current.readings, book=context.book))
     for one in accounts:
@@ -127,6 +170,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
         time=iso(now),
         marks=dict(list(current.marks.items())[-MOST_MARKS:]),
         formats={source: form for source, form in current.forms.items() if form != "text"},
+        absent=current.absent,
         patterns=[*(pattern for entry in asked.files for pattern in entry.patterns), *asked.containers],
     )
     reviews[asked.name] = learnt
@@ -150,18 +194,33 @@ def _read_files(current: Round, entry: options.Files) -> None:
     else:
         for pattern in empty:
             current.readings.append(Reading(pattern, f"no file matches {pattern}", "skipped"))
-    for path in [*paths, *_vanished(current, entry, paths)]:
+    vanished = _vanished(current, entry, paths)
+    new = [path for path in paths if path not in current.marks]
+    read = new[: max(0, MOST_FILES - current.files)]
+    current.files += len(read)
+    for path in new[len(read) :]:
+        current.files_left.add(path)
+        current.keep_mark(path)
+    for path in [*read, *vanished]:
         if path not in current.marks:
-            first = _first(current, path, entry.patterns)
+            first = _first(current, path, path, entry.patterns)
             trail = follow(path, current.mark_of(path), first=first, budget=current.asked.budget)
-            _take_file(current, path, trail, FORMATS.get(entry.form))
+            if path in vanished and not trail.pieces and _is_over(current, path, paths):
+                trail.close()
+                continue
+            _take_file(current, path, trail, FORMATS.get(entry.form), named=path in entry.patterns)
 
 
-def _first(current: Round, name: str, patterns: Sequence[str]) -> First:
-    """Where a log never seen before is begun: what appeared under a glob since the last review is new as a whole."""
+def _first(current: Round, name: str, source: str, patterns: Sequence[str]) -> First:
+    """Where a log never seen before is begun: what was not there in the last review is new as a whole."""
+    if current.mark_of(source):
+        return current.asked.first
     reviewed = current.before.get("patterns") or []
-    appeared = name not in patterns and any(pattern in reviewed for pattern in patterns)
-    return "start" if appeared else current.asked.first
+    matched = name not in patterns and any(pattern in reviewed for pattern in patterns)
+    if matched or name in (current.before.get("absent") or []):
+        current.appeared.add(family(source))
+        return "start"
+    return current.asked.first
 
 
 def _vanished(current: Round, entry: options.Files, present: Sequence[str]) -> list[str]:
@@ -172,54 +231,86 @@ def _vanished(current: Round, entry: options.Files, present: Sequence[str]) -> l
     ]
 
 
-def _take_file(current: Round, path: str, trail: Trail, form: Format | None) -> None:
-    if trail.unreadable and not trail.pieces and not trail.lost:
-        status = "skipped" if trail.gone or "permission" in trail.unreadable else "unknown"
-        if not trail.gone or not current.mark_of(path):
-            current.readings.append(Reading(path, f"it {trail.unreadable}", status))
-        if not trail.gone:
-            current.keep_mark(path)
-        trail.close()
+def _is_over(current: Round, path: str, present: Sequence[str]) -> bool:
+    """Whether it is yesterday's, read to its end and deleted since: a newer one had taken its place by the last run."""
+    name = family(path)
+    mark = current.mark_of(path)
+    places = mark.get("places") if isinstance(mark, dict) else None
+    done = isinstance(places, list) and all(isinstance(one, dict) and one.get("done") is True for one in places)
+    newer = (other for other in present if other > path and family(other) == name)
+    return name != path and done and any(current.mark_of(other) for other in newer)
+
+
+def _take_file(current: Round, path: str, trail: Trail, form: Format | None, *, named: bool) -> None:
+    if trail.pieces or not trail.unreadable:
+        _scan(current, path, trail, form)
+        if trail.unreadable and (named or not trail.gone):
+            current.readings.append(Reading(path, f"it {trail.unreadable}", "unknown"))
         return
-    _scan(current, path, trail, form)
-    if trail.unreadable and not trail.gone:
-        current.readings.append(Reading(path, f"it {trail.unreadable}", "unknown"))
+    known = current.mark_of(path)
+    status = "skipped" if "permission" in trail.unreadable or (trail.gone and not known) else "unknown"
+    words = f"it {trail.unreadable}" + (", and was there before" if trail.gone and known else "")
+    if named or not trail.gone or trail.lost:
+        # What only matched a glob is reported once, with what was lost of it; what was named is missed every time.
+        current.readings.append(Reading(path, words, status, lost=trail.lost))
+    if named and trail.gone:
+        current.absent.append(path)
+    if not trail.gone:
+        current.keep_mark(path)
+    elif known and (named or trail.pending):
+        current.marks[path] = trail.mark()
+    trail.close()
 
 
 def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> None:
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
-    known = FORMATS.get(str(current.before.get("formats", {}).get(source, "")))
-    digest = digest_of(trail.blocks(), form, current.asked.wanted, known=known)
-    current.forms[source] = digest.form
+    known = FORMATS.get(str(current.before.get("formats", {}).get(family(source), "")))
+    stretches = trail.stretches() if isinstance(trail, Trail) else trail.blocks()
+    digest = digest_of(stretches, form, current.asked.wanted, known=known)
     mark = trail.mark()
     current.marks[source] = mark
-    current.digests[source] = digest
+    current.take(source, digest, _reach(trail, mark))
     current.readings.append(
         Reading(
             source,
             lost=joined(trail.losses),
             behind=trail.behind,
-            lines=trail.lines,
+            lines=digest.lines,
             odd_lines=trail.cut_lines + digest.unread,
             first_seen=trail.first_seen,
         )
     )
 
 
-def digest_of(blocks: Iterator[bytes], form: Format | None, wanted: Wanted, *, known: Format | None = None) -> Digest:
+def _reach(trail: AnyTrail, mark: Mapping[str, Any]) -> Reach:
+    behind = trail.behind != 0
+    if isinstance(trail, Trail):
+        return Reach(trail.bytes_read, max(0, trail.behind), behind)
+    seconds = float(mark.get("time") or int(str(mark.get("since", 0))) / 1e9)
+    return Reach(behind=behind, until=datetime.fromtimestamp(seconds, timezone.utc) if 0 < seconds < 1e11 else None)
+
+
+def digest_of(
+    stretches: Iterator[Stretch], form: Format | None, wanted: Wanted, *, known: Format | None = None
+) -> Digest:
     """All of a stream in one digest.
 
     Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
     """
-    first = next(blocks, None)
+    first = next(stretches, None)
     if first is None:
         return Digest(form=(form or known or FORMATS["text"]).name)
     if form is None:
-        form = recognise(first)
+        form = recognise(first.begin(LINE_LIMIT) if isinstance(first, Span) else first)
         form = known if known and form.name == "text" else form
     pattern = form.sieve if wanted.least != "warning" else f"{form.sieve}|{form.warnings}"
     scanner = Scanner(form, wanted)
-    scanner.feed(sift(chain([first], blocks), pattern, extra=[_in_raw(one, form) for one in wanted.include]))
+    extra = [_in_raw(one, form) for one in wanted.include]
+
+    def passed() -> Iterator[Numbered]:
+        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
+
+    scanner.feed(passed())
     return scanner.finish()
 
 
@@ -250,6 +341,9 @@ def _read_containers(current: Round) -> None:
     asked = current.asked
     if not asked.containers:
         return
+    # To talk to the engine takes http.client, and that longer to import than all else here.
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import containers
+
     engine = containers.Engine(asked.socket)
     try:
         found, empty = engine.containers(asked.containers)
@@ -264,7 +358,7 @@ def _read_containers(current: Round) -> None:
         current.readings.append(Reading(f"container {pattern}", "no container has this name", "skipped"))
     for container in found:
         source = f"container {container.name}"
-        first = _first(current, container.name, asked.containers)
+        first = _first(current, container.name, source, asked.containers)
         opened = partial(
             containers.follow_container,
             engine,

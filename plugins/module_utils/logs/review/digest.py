@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import traces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
@@ -19,9 +20,16 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
 MOST_TEMPLATES = 2000
-_MEMO_ENTRIES = 4096
-_MEMO_LINE = 1000
-_DIGITS = b"0123456789"
+_MEMO_ENTRIES = 8192
+#: Levels and templates look at no more of a line than this.
+_MEMO_LINE = 2100
+#: One digit for all: without them ``step7 error: x`` would be ``step error: x``, which says its level in another place.
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _shape(line: bytes) -> bytes:
+    """The line with ``0`` for every number, or a few of them for a long one."""
+    return line[:_MEMO_LINE].translate(_ZEROS).replace(b"000", b"0").replace(b"00", b"0")
 
 
 @dataclass
@@ -39,9 +47,10 @@ class Digest:
     """What a log had to say: events by level, kinds by template, and what is not in them.
 
     ``other`` counts events whose kinds did not fit; ``ignored`` those that the user does not want to hear of.
-    ``unread`` counts lines that passed the sieve and do not have the log's format, which is ``form``.
+    ``lines`` counts all lines, ``unread`` those that passed the sieve and do not have the log's format, ``form``.
     """
 
+    lines: int = 0
     levels: dict[Level, int] = field(default_factory=dict)
     kinds: dict[str, Kind] = field(default_factory=dict)
     other: int = 0
@@ -62,6 +71,26 @@ class Digest:
             kind.count += 1
 
 
+def together(one: Digest, other: Digest) -> Digest:
+    """Two files of one log as one."""
+    both = Digest(form=other.form or one.form)
+    for digest in (one, other):
+        for level, times in digest.levels.items():
+            both.levels[level] = both.levels.get(level, 0) + times
+        for text, kind in digest.kinds.items():
+            known = both.kinds.get(text)
+            if known is None and len(both.kinds) >= MOST_TEMPLATES:
+                both.other += kind.count
+                continue
+            if known is None:
+                known = both.kinds[text] = Kind(text, kind.level, 0, kind.example)
+            known.count += kind.count
+            known.level = max(known.level, kind.level, key=RANK.__getitem__)
+        for name in ("other", "ignored", "unread", "notable", "lines"):
+            setattr(both, name, getattr(both, name) + getattr(digest, name))
+    return both
+
+
 @dataclass
 class Wanted:
     """What counts: from which level on, what beside, and what not."""
@@ -72,6 +101,17 @@ class Wanted:
     examples: bool = False
 
 
+class Known(NamedTuple):
+    """What a line's shape says of it; ``alone``: it never goes on from a line that is alone too."""
+
+    kind: Kind | None
+    level: Level
+    alone: bool
+
+
+_NO_EVENT = Known(None, "low", alone=False)
+
+
 class Scanner:
     """Feeds on the lines that passed the sieve and keeps traces together with the lines above them."""
 
@@ -79,39 +119,46 @@ class Scanner:
         self.form = form
         self.wanted = wanted
         self.digest = Digest(form=form.name)
-        #: What was found out of a line without its digits: None for no event; lines of a kind differ in little else.
-        self._memo: dict[bytes, tuple[Kind | None, Level] | None] = {}
+        #: What was found out of a line of this shape; lines of a kind differ in little but digits.
+        self._memo: dict[bytes, Known] = {}
         self._lines: list[bytes] = []
         self._level: Level = "error"
         self._writer = b""
         self._last = 0
         self._shape = b""
+        #: Whether what is open is one line that no other of those that stand alone can go on from.
+        self._alone = False
 
     def feed(self, lines: Iterable[tuple[int, bytes]]) -> None:
         """Lines with their numbers, in order."""
         memo, plain, quick = self._memo, self.form.plain, self.form.plain and not self.wanted.include
         for number, line in lines:
-            if self._lines and number <= self._last + 2 and (not line or self._joins(number, line)):
-                continue
+            shape = _shape(line) if quick else b""
+            known = memo.get(shape)
+            alone = known is not None and known.alone and len(line) <= _MEMO_LINE
             if self._lines:
+                # Where one error follows another, as in a flood of them, there is no trace to look for.
+                if not (alone and self._alone) and number <= self._last + 2 and (not line or self._joins(number, line)):
+                    continue
                 self._close()
-            shape = line[:_MEMO_LINE].translate(None, _DIGITS) if quick else b""
-            if quick and shape in memo:
-                known = memo[shape]
-                if known is not None:
-                    self._open(number, Entry(line, known[1]), known[1], shape)
+                # What was open may have been the first of this line's kind.
+                known = known or memo.get(shape)
+            if known is not None:
+                if known is not _NO_EVENT:
+                    self._lines, self._level, self._last = [line], known.level, number
+                    self._writer, self._shape, self._alone = b"", shape, alone
                 continue
             if plain and line[:1] in (b" ", b"\t"):
                 # It goes on from something that was no error.
                 continue
-            entry = self.form.read(line)
+            entry = self._read(line)
             if entry is None:
                 self.digest.unread += 1
                 continue
             level = self._judge(entry)
             if level is None:
                 if quick:
-                    self._remember(shape, None)
+                    self._remember(shape, _NO_EVENT)
                 continue
             self._open(number, entry, level, shape)
 
@@ -120,11 +167,18 @@ class Scanner:
             self._close()
         return self.digest
 
+    def _read(self, line: bytes) -> Entry | None:
+        """The entry of a line; None for one that is not understood, whatever it is that its writer came upon."""
+        try:
+            return self.form.read(line)
+        except Exception:  # noqa: BLE001
+            return None
+
     def _judge(self, entry: Entry) -> Level | None:
         """The level at which an entry counts; None for one that does not."""
         if entry.level and at_least(entry.level, self.wanted.least):
             return entry.level
-        if self.form.notable and self.form.notable.search(entry.text):
+        if self.form.notable and self.form.notable(entry.text):
             self.digest.notable += 1
             return "warning"
         if any(pattern.search(entry.text) for pattern in self.wanted.include):
@@ -136,10 +190,10 @@ class Scanner:
         if self.form.plain:
             text, writer = line, b""
             if self._writer:
-                entry = self.form.read(line)
+                entry = self._read(line)
                 text, writer = (entry.text, entry.writer) if entry else (line, b"")
         else:
-            read = self.form.read(line)
+            read = self._read(line)
             if read is None:
                 return False
             text, writer = read.text, read.writer
@@ -149,6 +203,7 @@ class Scanner:
             return False
         self._lines.append(text)
         self._last = number
+        self._alone = False
         if traces.is_crash(text):
             self._level = "fatal"
         return True
@@ -160,6 +215,7 @@ class Scanner:
         self._last = number
         # The prefix of a syslog daemon holds the number of a process, which a shape has not.
         self._shape = b"" if entry.writer else shape
+        self._alone = False
 
     def _close(self) -> None:
         """Count the event that is open."""
@@ -167,8 +223,8 @@ class Scanner:
         alone = len(lines) == 1
         if alone and self._shape and self._shape in self._memo:
             known = self._memo[self._shape]
-            if known:
-                self.digest.count(*known)
+            if known is not _NO_EVENT:
+                self.digest.count(known.kind, known.level)
             return
         if any(pattern.search(line) for pattern in self.wanted.ignore for line in lines):
             self.digest.ignored += 1
@@ -177,7 +233,7 @@ class Scanner:
         kind = self._kind(template(essence), level, lines)
         self.digest.count(kind, level)
         if alone and self._shape and not self.wanted.ignore:
-            self._remember(self._shape, (kind, level))
+            self._remember(self._shape, Known(kind, level, traces.stands_alone(self._shape)))
 
     def _kind(self, text: str, level: Level, lines: Sequence[bytes]) -> Kind | None:
         kind = self.digest.kinds.get(text)
@@ -191,7 +247,7 @@ class Scanner:
             kind.level = level
         return kind
 
-    def _remember(self, shape: bytes, verdict: tuple[Kind | None, Level] | None) -> None:
+    def _remember(self, shape: bytes, known: Known) -> None:
         if len(self._memo) >= _MEMO_ENTRIES:
             self._memo.clear()
-        self._memo[shape] = verdict
+        self._memo[shape] = known

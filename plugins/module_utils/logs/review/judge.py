@@ -22,6 +22,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
     Sighting,
 )
 
+_MOST_NAMES = 19
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -51,7 +53,7 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
         new = [reading.source for reading in good if reading.first_seen]
         words = f"{counted(len(good), 'log')} read"
         words += f", {len(new)} of them for the first time" if new else ""
-        yield CATALOGUE.stated("logs.readable", "all logs", "ok", words, evidence=new)
+        yield CATALOGUE.stated("logs.readable", "all logs", "ok", words, evidence=_some(new))
     lost = [(reading.source, reading.lost) for reading in readings if reading.lost]
     for source, loss in lost:
         yield CATALOGUE.stated("logs.lost", source, *loss_words(loss))
@@ -152,6 +154,15 @@ def quiet(checks: Sequence[str], answers: Sequence[Answer], *, accounts: Sequenc
             runs = RUNS_TO_KNOW + 1 if "spike" in check else 2
             early = f"too early to tell before review number {runs} of a log"
             yield CATALOGUE.stated(check, "all logs", "ok" if known else "skipped", sentence if known else early)
+    first = [one.source for one in accounts if one.hours is None and one.sightings]
+    if compared and first and "logs.new" in checks:
+        told_of = f"{counted(len(first), 'log')} could not be compared, for this was the first review of each"
+        yield CATALOGUE.stated("logs.new", "first reviews", "skipped", told_of, evidence=_some(first))
+
+
+def _some(names: Sequence[str]) -> list[str]:
+    more = len(names) - _MOST_NAMES
+    return [*names[:_MOST_NAMES], *([f"and {counted(more, 'more log', 'more logs')}"] if more > 0 else [])]
 
 
 def _measured(

@@ -12,7 +12,6 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.containers import SOCKET
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import require_pattern
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import First
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Wanted
@@ -27,6 +26,7 @@ USUAL_FILES = (
     "/var/log/mysql/error.log",
     "/var/log/mariadb/mariadb.log",
 )
+SOCKET = "/var/run/docker.sock"
 SYSLOG_FILES = ("/var/log/syslog", "/var/log/messages")
 _SIZE = re.compile(r"(\d{1,12}) ?(?:([kmgt])(?:i?b)?|b)?", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -16,11 +16,17 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import IO
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import (
+    Span,
+    Stretch,
+    size_of,
+    text_of,
+)
 
 _PIPE = 1 << 20
 #: ``F_SETPIPE_SZ`` of fcntl(2), which Python has a name for since 3.10.
@@ -31,39 +37,43 @@ _SMALL = 1 << 20
 _OUTPUT = re.compile(rb"(\d+)[:-](.*)\n")
 
 Numbered = tuple[int, bytes]
+#: What a sieve gives; once all is given, how many lines there were altogether.
+Sifted = Generator[Numbered, None, int]
 
 
-def sift(blocks: Iterable[bytes], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = ()) -> Iterator[Numbered]:
+def sift(stretches: Iterable[Stretch], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = ()) -> Sifted:
     """Number (from 1) and text, without its newline, of each line that matches, and of the line behind each.
 
     ``pattern`` is an extended regular expression, without regard to case, in the part of the language that grep(1) and
-    Python share: words, escapes, groups, ``|``, ``^``, brackets and ``[[:space:]]``. ``extra`` are expressions of
-    Python that let a line pass too; grep does not know their language.
+    Python share: words, escapes, groups, ``|``, ``^``, ``$``, brackets and ``[[:space:]]``. ``extra`` are expressions
+    of Python that let a line pass too; grep does not know their language.
     """
-    source = iter(blocks)
-    begun: list[bytes] = []
+    source = iter(stretches)
+    begun: list[Stretch] = []
     size = 0
-    for block in source:
-        begun.append(block)
-        size += len(block)
+    for stretch in source:
+        size += size_of(stretch)
         if size > _SMALL:
+            begun.append(stretch)
             break
+        # Where it lies can be told until the next is asked for.
+        begun.append(text_of(stretch))
     grep = shutil.which("grep", path=SEARCH_PATH) if size > _SMALL and not extra else None
     chained = _chain(begun, source)
     return _by_grep(grep, chained, pattern) if grep else _by_python(chained, pattern, extra)
 
 
-def _chain(begun: list[bytes], source: Iterator[bytes]) -> Iterator[bytes]:
+def _chain(begun: list[Stretch], source: Iterator[Stretch]) -> Iterator[Stretch]:
     begun.reverse()
     while begun:
         yield begun.pop()
     yield from source
 
 
-def _by_python(blocks: Iterable[bytes], pattern: str, extra: Sequence[re.Pattern[bytes]]) -> Iterator[Numbered]:
+def _by_python(stretches: Iterable[Stretch], pattern: str, extra: Sequence[re.Pattern[bytes]]) -> Sifted:
     wanted = re.compile(pattern.replace("[[:space:]]", r"[ \t\r\v\f]").encode(), re.MULTILINE)
     before, behind = 0, False
-    for block in blocks:
+    for block in map(text_of, stretches):
         starts = _matching_lines(wanted, block.lower(), block)
         for one in extra:
             starts |= _matching_lines(one, block, block)
@@ -79,6 +89,7 @@ def _by_python(blocks: Iterable[bytes], pattern: str, extra: Sequence[re.Pattern
             yield number, block[at : block.index(b"\n", at)]
             behind = False
         before += block.count(b"\n")
+    return before
 
 
 def _matching_lines(wanted: re.Pattern[bytes], text: bytes, block: bytes) -> set[int]:
@@ -96,9 +107,11 @@ def _matching_lines(wanted: re.Pattern[bytes], text: bytes, block: bytes) -> set
         at = newline + 1
 
 
-def _by_grep(grep: str, blocks: Iterable[bytes], pattern: str) -> Iterator[Numbered]:
+def _by_grep(grep: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
+    # A line behind the last one, which no log holds: its number tells how many lines there were.
+    last = f"~{os.urandom(16).hex()}"
     process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        [grep, "-a", "-n", "-i", "-A", "1", "-E", "-e", pattern],
+        [grep, "-a", "-n", "-i", "-A", "1", "-E", "-e", f"{pattern}|^{last}$"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -106,15 +119,16 @@ def _by_grep(grep: str, blocks: Iterable[bytes], pattern: str) -> Iterator[Numbe
     )
     if process.stdin is None or process.stdout is None:
         raise AssertionError("pipes were asked for")
-    feeder = _Feeder(process.stdin, blocks)
+    feeder = _Feeder(process.stdin, stretches, last.encode() + b"\n")
     try:
         feeder.start()
-        yield from _numbered(process.stdout.fileno())
+        number, line = yield from _numbered(process.stdout.fileno())
         feeder.join()
         if feeder.error:
             raise feeder.error
-        if process.wait() > 1:
+        if process.wait() != 0 or line != last.encode():
             raise MaintenanceError("'grep' ended with an error while it sifted a log.")
+        return number - 1
     finally:
         process.kill()
         process.stdout.close()
@@ -123,12 +137,13 @@ def _by_grep(grep: str, blocks: Iterable[bytes], pattern: str) -> Iterator[Numbe
 
 
 class _Feeder(threading.Thread):
-    """Writes the blocks into a pipe while the other end is read."""
+    """Writes lines into a pipe while the other end is read; what lies in a file goes there without being read here."""
 
-    def __init__(self, pipe: IO[bytes], blocks: Iterable[bytes]) -> None:
+    def __init__(self, pipe: IO[bytes], stretches: Iterable[Stretch], last: bytes) -> None:
         super().__init__(daemon=True)
         self.pipe = pipe
-        self.blocks = blocks
+        self.stretches = stretches
+        self.last = last
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -137,10 +152,12 @@ class _Feeder(threading.Thread):
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE)
         try:
-            for block in self.blocks:
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
+            for stretch in self.stretches:
+                if isinstance(stretch, Span):
+                    _send(descriptor, stretch)
+                else:
+                    _write(descriptor, stretch)
+            _write(descriptor, self.last)
         except BrokenPipeError:
             return
         except BaseException as error:  # noqa: BLE001
@@ -150,16 +167,42 @@ class _Feeder(threading.Thread):
             self.pipe.close()
 
 
-def _numbered(descriptor: int) -> Iterator[Numbered]:
+def _send(pipe: int, span: Span) -> None:
+    """Hand lines from a file to a pipe within the kernel, and what does not go that way from here."""
+    at, end = span.offset, span.offset + span.length
+    # Some kernels (before 5.12) and file systems cannot.
+    with contextlib.suppress(OSError):
+        while at < end:
+            sent = os.sendfile(pipe, span.descriptor, at, end - at)
+            if not sent:
+                break
+            at += sent
+    if at < end:
+        rest = Span(span.descriptor, at, end - at).read()
+        # A truncation may have cut a line.
+        _write(pipe, rest if len(rest) == end - at else rest + b"\n")
+
+
+def _write(pipe: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(pipe, rest) :]
+
+
+def _numbered(descriptor: int) -> Generator[Numbered, None, Numbered]:
+    """Number and text of each line of grep's output but the last, which is returned."""
     kept = b""
+    last: list[tuple[bytes, bytes]] = []
     while True:
         data = os.read(descriptor, 1 << 16)
         if not data:
-            return
+            return (int(last[0][0]), last[0][1]) if last else (0, b"")
         end = data.rfind(b"\n") + 1
         if not end:
             kept += data
             continue
-        for number, line in _OUTPUT.findall(kept + data[:end]):
+        found = last + _OUTPUT.findall(kept + data[:end])
+        last = [found.pop()]
+        for number, line in found:
             yield int(number), line
         kept = data[end:]

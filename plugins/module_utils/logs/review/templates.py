@@ -26,8 +26,28 @@ _STAMP = re.compile(
 #: The host of a line that a syslog daemon wrote, in the old form, or in the new one before a program with its process.
 _HOST = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}(?:\[\d+\])?: )")
 _HOST_BEFORE_PROCESS = re.compile(rb"[A-Za-z0-9._:-]{1,64} (?=[\w./@-]{1,64}\[\d+\]: )")
+#: The text of a statement, behind what PostgreSQL and its clients write in front of one: it may hold anything.
+_STATEMENT = re.compile(
+    rb"(\b(?:STATEMENT|QUERY|LINE \d{1,9}|Failed process was running"
+    rb"|LOG:\s+(?:duration: [\d.]{1,20} ms\s+)?(?:statement|(?:execute|parse|bind|fetch from) [^\s:]{1,80})):"
+    rb"|\[(?:SQL|parameters):)\s[\s\S]*"
+)
+#: The values of a row that PostgreSQL shows.
+_ROW = re.compile(rb"(\bKey \(.{1,300}?\)=|\bFailing row contains )(?:\(.*\)|\(.*)")
+#: What follows a word for something secret: behind a sign whatever it is, behind a blank what no word looks like. Texts
+#: and numbers have their names by then.
+_SECRET = re.compile(
+    rb"(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|(?:\b|[_-]|api|access|private)key)[\w-]{0,30})"
+    rb"([\"']?\s{0,3}[:=]\s{0,3}))[^\s,;&\"'<][^\s,;&\"']{0,400}"
+    rb"|(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|key)s?)(\s{1,3}))"
+    rb"(?=[^\s<]{0,100}?(?:[a-z][A-Z]|\w<n>|<n>\w|[A-Za-z]\d|\d[A-Za-z]))[^\s,;&\"']{2,400}"
+)
+#: A text runs to the last quote in front of what ends it, as in 'Conan O'Brien', or to the end of what is looked at.
 _VARIABLE = re.compile(
-    rb"""(?P<text>"(?:[^"\\\n]|\\.){0,500}"|(?<!\w)'[^'\n]{0,500}'(?!\w)|`[^`\n]{0,500}`)
+    rb"""(?P<text>"(?:[^"\\]+|\\[\s\S]|\\\Z)*(?:"|\Z)
+        |(?:(?<!\w)|(?<=\b[BbEeNnRrUuXx])|(?<=\b[Uu]&))'(?:[^'\\]+|''|'(?=\w)|\\[\s\S]|\\\Z)*(?:'|\Z)
+        |`[^`]*`
+        |(?<![\w$])\$(?P<tag>(?:[A-Za-z_]\w{0,61})?)\$[\s\S]*?(?:\$(?P=tag)\$|\Z))
     |(?P<url>\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s"'<>,;)]{1,500})
     |(?P<email>[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,8})
     |(?P<uuid>\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b)
@@ -54,8 +74,14 @@ def template(message: bytes) -> str:
     host = (_HOST if message[:1].isalpha() else _HOST_BEFORE_PROCESS).match(rest) if head else None
     if host:
         rest = rest[host.end() :]
-    masked = _SPACE.sub(b" ", _VARIABLE.sub(_name, rest))
+    rest = _ROW.sub(rb"\1(<text>)", _STATEMENT.sub(rb"\1 <statement>", rest))
+    masked = _SPACE.sub(b" ", _SECRET.sub(_hidden, _VARIABLE.sub(_name, rest)))
     return clean(masked.decode("utf-8", "replace"), limit=LENGTH)
+
+
+def _hidden(found: re.Match[bytes]) -> bytes:
+    word, sign = (group for group in found.groups() if group is not None)
+    return word + sign + b"***"
 
 
 def fingerprint(source: str, text: str) -> str:
@@ -67,5 +93,7 @@ _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}")
 
 
 def example(message: bytes) -> str:
-    """The message as it was written, but for secrets and e-mail addresses."""
-    return clean(_MAIL.sub("<email>", message[:_READ].decode("utf-8", "replace")), limit=LENGTH)
+    """The message as it was written, but for secrets, e-mail addresses, logged statements and rows."""
+    shown = _ROW.sub(rb"\1(<text>)", _STATEMENT.sub(rb"\1 <statement>", message[:_READ]))
+    shown = _SECRET.sub(_hidden, shown)
+    return clean(_MAIL.sub("<email>", shown.decode("utf-8", "replace")), limit=LENGTH)

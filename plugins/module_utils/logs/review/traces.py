@@ -24,6 +24,8 @@ _EXCEPTION = re.compile(
 _ENDS_PYTHON = re.compile(rb"(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?::\s|$)")
 _PYTHON_FRAME = re.compile(rb'\s*File "(?:[^"]{0,300}/)?([^"/]{1,200})", line \d+, in (\S{1,200})')
 _OTHER_FRAME = re.compile(rb"\s*at (?:async )?(?:new )?([\w$.<>\[\] ]{1,200}?)\s*\(|\s*at (\S{1,200})")
+#: What PostgreSQL's clients write below an exception: rows and statements of the user's, and no exception.
+_BESIDE = re.compile(rb"(?:DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LINE \d+): ")
 TRACEBACK = b"Traceback (most recent call last):"
 
 
@@ -42,6 +44,11 @@ def continues(text: bytes, lines: Sequence[bytes]) -> bool:
     return len(lines) == 1 and TRACEBACK not in lines[0] and bool(_EXCEPTION.match(text))
 
 
+def stands_alone(shape: bytes) -> bool:
+    """Whether a line of this shape, with zeros for its numbers, never goes on from another such line."""
+    return not (shape[:1] in (b" ", b"\t", b"") or TRACEBACK in shape or _JOINS.match(shape) or _EXCEPTION.match(shape))
+
+
 def may_follow_blank(text: bytes) -> bool:
     """Whether a line can belong to an event although a blank line is in between."""
     return bool(_JOINS.match(text))
@@ -55,7 +62,8 @@ def is_crash(text: bytes) -> bool:
 def essence(lines: Sequence[bytes]) -> bytes:
     """What tells one trace from another: the message, the exception, and the place that raised it."""
     head = lines[0]
-    exceptions = [line for line in lines[1:] if line[:1] not in (b" ", b"\t") and not _JOINS.match(line)]
+    others = [line for line in lines[1:] if line[:1] not in (b" ", b"\t") and not _JOINS.match(line)]
+    exceptions = [line for line in others if not _BESIDE.match(line)]
     causes = [line for line in lines[1:] if line.startswith(b"Caused by: ")]
     parts = [] if TRACEBACK in head and exceptions else [head]
     if causes:

@@ -73,7 +73,7 @@ def test_an_override_changes_what_it_names_and_null_turns_off():
     ("raw", "sentence"),
     [
         (5, "Option 'o' is 5, but must be a mapping"),
-        ({"warn": 5}, "Option 'o.warn' is 5, but must be absent"),
+        ({"warn": 5}, "Option 'o.warn' is not known; did you mean 'warning'"),
         ({"warning": "high"}, "Option 'o.warning' is 'high', but must be a number or null"),
         ({"warning": True}, "Option 'o.warning' is True, but must be a number or null"),
         ({"warning": "nan"}, "a finite number or null"),

@@ -63,7 +63,7 @@ def test_both_versions_of_ip_are_two_items_and_equal_names_are_told_apart() -> N
         ({}, "endpoints[0].url", "an http:// or https:// URL"),
         ("example.org", "endpoints[0].url", "'example.org'"),
         ("ftp://example.org", "endpoints[0].url", "an http:// or https:// URL"),
-        ({"url": URL, "urls": "x"}, "endpoints[0].urls", "absent"),
+        ({"url": URL, "urls": "x"}, "endpoints[0].urls", "did you mean 'url'?"),
         ({"url": URL, "name": "a\nb"}, "endpoints[0].name", "one line"),
         ({"url": URL, "method": "DELETE"}, "endpoints[0].method", "GET, HEAD, POST"),
         ({"url": URL, "headers": ["a"]}, "endpoints[0].headers", "a mapping"),

@@ -33,7 +33,7 @@ class Written(Engine):
     """An engine with one container: entries of nanoseconds, stream and text, in the order they were written."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("/nowhere")
         self.entries: list[tuple[int, int, str]] = []
         self.number = 0
         self.time = NOON

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import State
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import pieces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import follow
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import text_of
 
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 KEEP = 6
@@ -31,8 +32,9 @@ KEEP = 6
 class World:
     """A log with its writer, its rotation and its reviewer, and a book of what was written and read."""
 
-    def __init__(self, folder: Path, *, style: str, packed: str) -> None:
+    def __init__(self, folder: Path, *, style: str, packed: str, by_place: bool) -> None:
         self.folder = folder
+        self.by_place = by_place
         self.style = style
         self.packed = packed
         self.live = folder / "app.log"
@@ -126,7 +128,8 @@ class World:
         state = State(self.folder / "state", "log_review", "test", acknowledged=self.acknowledged)
         trail = follow(str(self.live), state.load() or None, first="start", budget=None if amount % 2 else 700)
         lines: list[str] = []
-        for number, block in enumerate(trail.blocks()):
+        for number, stretch in enumerate(trail.stretches() if self.by_place else trail.blocks()):
+            block = text_of(stretch)
             assert block.endswith(b"\n")
             lines += block.decode().splitlines()
             if crash == "reading" and number == amount % 4:
@@ -174,12 +177,21 @@ ACTIONS = (
 @pytest.mark.parametrize("packed", ["", ".gz", ".xz", ".bz2"])
 @pytest.mark.parametrize("style", ["rename", "copytruncate", "dated", "rewrite"])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 20)), max_size=24))
+@given(
+    actions=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 20)), max_size=24),
+    by_place=st.booleans(),
+)
 def test_no_line_is_missed_unsaid_and_none_is_counted_twice(
-    style: str, packed: str, actions: list[tuple[str, int]], tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch
+    style: str,
+    packed: str,
+    by_place: bool,
+    actions: list[tuple[str, int]],
+    tmp_path_factory: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pieces, "BLOCK", 512)
-    world = World(tmp_path_factory.mktemp("logs"), style=style, packed=packed)
+    monkeypatch.setattr(pieces, "LONGEST", 700)
+    world = World(tmp_path_factory.mktemp("logs"), style=style, packed=packed, by_place=by_place)
     # An empty log has nothing to know it by; the inode alone may be given to another file.
     world.write(1)
     world.review(1)

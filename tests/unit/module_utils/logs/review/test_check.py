@@ -18,11 +18,15 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import options
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import check as review_check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import ARGUMENTS, size_of
 
@@ -55,8 +59,8 @@ def review(tmp_path: Path, log: Path) -> Review:
     """Review the log of the test with some options, a day later than the last time."""
     clock = Hours()
 
-    def run(*, check_mode: bool = False, state: Path | None = None, **given: Any) -> dict[str, Any]:
-        clock.moment += timedelta(days=1)
+    def run(*, check_mode: bool = False, state: Path | None = None, hours: int = 24, **given: Any) -> dict[str, Any]:
+        clock.moment += timedelta(hours=hours)
         spec = {**COMMON_ARGUMENTS, "checks": {"default": []}, **ARGUMENTS}
         params = {name: option.get("default") for name, option in spec.items()}
         params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **given})
@@ -208,12 +212,119 @@ def test_a_dated_log_that_was_packed_meanwhile_is_read_to_its_end(review: Review
     subprocess.run(["gzip", str(dated)], check=True)
     (log.parent / "day-20260303.log").write_text("[error] by day\n")
     result = review(files=[glob])
-    told = {
-        finding["item"][-12:]: finding["summary"] for finding in result["findings"] if finding["check"] == "logs.errors"
-    }
-    assert all("1 event of" in summary for summary in told.values())
-    assert set(told) == {"20260302.log", "20260303.log"}
+    errors = one(result, "logs.errors")
+    assert errors["item"].endswith("/day-*.log")
+    assert "2 events of 2 kinds" in errors["summary"]
     assert one(result, "logs.lost")["status"] == "ok"
+
+
+def test_logs_with_the_date_in_their_names_are_one_log(review: Review, log: Path) -> None:
+    """As PostgreSQL's collector writes them: a new file each day, and yesterday's is deleted after a while."""
+    glob, kept = [str(log.parent / "postgresql-*.log")], []
+    for day in range(1, 6):
+        path = log.parent / f"postgresql-2026-03-{day:02}_000000.log"
+        path.write_text(f"2026-03-{day:02} 00:00:00.123 UTC [7] ERROR:  known failure {day}\n" * 12)
+        kept.append(path)
+        result = review(files=glob)
+        assert one(result, "logs.lost")["status"] == "ok"
+        if day > 2:
+            kept[day - 3].unlink()
+    assert one(result, "logs.new")["status"] == "ok"
+    assert one(result, "logs.spike")["status"] == "ok"
+    path = log.parent / "postgresql-2026-03-06_000000.log"
+    path.write_text("2026-03-06 00:00:00.123 UTC [7] ERROR:  disk quota exceeded\n" * 20000)
+    add(kept[-1], "2026-03-05 23:59:59.123 UTC [7] ERROR:  known failure 7\n" * 12)
+    result = review(files=glob)
+    errors = one(result, "logs.errors")
+    assert (errors["status"], errors["item"]) == ("critical", str(log.parent / "postgresql-*.log"))
+    assert "20012 events of 2 kinds in 1 d" in errors["summary"]
+    assert one(result, "logs.new")["evidence"] == ["20000x error: ERROR: disk quota exceeded"]
+
+
+def test_a_log_that_appears_is_judged_and_one_that_cannot_be_compared_is_named(review: Review, log: Path) -> None:
+    glob = str(log.parent / "*.log")
+    review(files=[glob])
+    (log.parent / "other.log").write_text("[error] brand new\n" * 24000)
+    elsewhere = log.parent / "elsewhere"
+    elsewhere.write_text("[error] who knows since when\n" * 24000)
+    result = review(files=[glob, str(elsewhere)], first="start")
+    told = {(found["check"], found["item"].rpartition("/")[2]): found for found in result["findings"]}
+    assert told["logs.errors", "other.log"]["status"] == "critical"
+    assert told["logs.new", "other.log"]["status"] == "warning"
+    assert told["logs.errors", "elsewhere"]["status"] == "info"
+    assert told["logs.new", "first reviews"]["status"] == "skipped"
+    assert told["logs.new", "first reviews"]["evidence"] == [str(elsewhere)]
+
+
+def test_a_named_log_that_was_absent_is_judged_once_it_is_there(review: Review, log: Path) -> None:
+    named = str(log.parent / "later.log")
+    assert one(review(files=[named], first="end"), "logs.readable")["status"] == "skipped"
+    Path(named).write_text("[error] x\n" * 24000)
+    assert one(review(files=[named], first="end"), "logs.errors")["status"] == "critical"
+
+
+def test_logs_that_are_too_many_are_told_with_their_number(
+    review: Review, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_check, "MOST_FILES", 3)
+    for name in "abcde":
+        (log.parent / f"{name}.log").write_text("[error] x\n")
+    result = review(files=[str(log.parent / "*.log"), str(log.parent / "e.log")], first="start")
+    told = {found["item"]: found for found in result["findings"] if found["check"] == "logs.readable"}
+    assert told["files"]["status"] == "unknown"
+    assert told["files"]["summary"].startswith("3 logs more than 3 were not read")
+    assert told["all logs"]["summary"].startswith("3 logs read")
+
+
+def test_a_named_log_that_is_gone_is_told_every_time(review: Review, log: Path) -> None:
+    add(log, "[error] a\n")
+    review()
+    log.unlink()
+    result = review()
+    assert one(result, "logs.readable")["status"] == "unknown"
+    assert one(result, "logs.lost")["status"] == "warning"
+    assert "logs.errors" not in answers(result)
+    for _run in range(2):
+        assert answers(review()) == {"logs.readable": ("unknown", "it is not there, and was there before")}
+    add(log, "[error] a\n" * 24)
+    assert "; 24 events of" in one(review(), "logs.errors")["summary"]
+
+
+def test_a_named_log_between_its_rotation_and_its_next_line_is_told_and_read(review: Review, log: Path) -> None:
+    add(log, "calm\n" * 100)
+    review()
+    add(log, "[error] a\n" * 24)
+    log.rename(f"{log}.1")
+    result = review()
+    assert "; 24 events of" in one(result, "logs.errors")["summary"]
+    assert {found["status"] for found in result["findings"] if found["check"] == "logs.readable"} == {"ok", "unknown"}
+
+
+def test_a_rate_is_of_the_time_that_was_read_and_the_backlog_s_of_the_rest(review: Review, log: Path) -> None:
+    """A budget for an eighth of a day's lines: 40,000 errors in 24 hours are 1,667 an hour, whoever reads them when."""
+    review()
+    add(log, f"[error] boom {'x' * 200}\n", 40000)
+    rates = [
+        one(review(max_bytes=size, hours=hours), "logs.errors")["value"] for size, hours in (("1M", 24), ("2G", 0))
+    ]
+    assert rates == [pytest.approx(40000 / 24, rel=0.02)] * 2
+
+
+def test_what_did_not_fit_into_the_first_review_is_no_alarm(review: Review, log: Path) -> None:
+    add(log, f"[error] boom {'x' * 200}\n", 12000)
+    for _run in range(3):
+        assert one(review(first="start", max_bytes="1M"), "logs.errors")["status"] == "info"
+    add(log, "[error] boom\n", 24)
+    assert one(review(), "logs.errors")["value"] == 1
+
+
+@pytest.mark.parametrize("size", [1, UNMEASURED])
+def test_what_is_left_has_a_figure_only_where_somebody_knows_it(size: int) -> None:
+    reading = judge.Reading("journal", behind=size, lines=9)
+    found = [one_ for one_ in judge.judge_readings([reading], book=LevelBook({})) if isinstance(one_, Finding)]
+    (behind,) = [finding for finding in found if finding.check == "logs.behind"]
+    assert behind.status == "info"
+    assert (behind.value is None, "1 B" in behind.summary) == ((True, False) if size == UNMEASURED else (False, True))
 
 
 @pytest.mark.parametrize("size", ["1M", "64K", "end"])

@@ -6,22 +6,32 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve, traces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import digest_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
     MOST_TEMPLATES,
     Digest,
     Wanted,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS, recognise
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import (
+    FORMATS,
+    Entry,
+    Format,
+    recognise,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import Level, own_level
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.templates import example, template
 
 NGINX = b"2026/03/02 10:00:00 [error] 31#31: *7 connect() failed (111: Connection refused), client: 203.0.113.9"
@@ -90,6 +100,56 @@ def test_a_line_has_the_level_that_it_gives_itself(line: bytes, level: str | Non
 )  # fmt: skip
 def test_what_changes_goes_out_of_a_template(line: bytes, wanted: str) -> None:
     assert template(line) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (b"Duplicate entry 'Conan O'Brien' for key 'name'", "Duplicate entry <text> for key <text>"),
+        (b"note='%s' AND name='Bob'" % (b"s" * 501), "note=<text> AND name=<text>"),
+        (b"note='%s' AND name='Bob'" % (b"s" * 2500), "note=<text>"),
+        (b'body "%s" refused' % (b"s" * 501), "body <text> refused"),
+        (b"IN ('O''Brien','x'), E'a\\'b', N'c'", "IN (<text>,<text>), E<text>, N<text>"),
+        (b"name = $$John Smith$$ AND note = $x$a $$ b$x$ failed", "name = <text> AND note = <text> failed"),
+        (b"can't read '/srv/a', isn't 'there'", "can't read <text>, isn't <text>"),
+        (b"paid $5 and $6$ today", "paid $<n> and $<n>$ today"),
+        (b"SECRET_KEY: topsecret is short", "SECRET_KEY: *** is short"),
+        (b"api_key_old=abc, key: def", "api_key_old=***, key: ***"),
+        (b"token abcDEFghi expired", "token *** expired"),
+        (b"login with password hunter2 failed", "login with password *** failed"),
+        (b"unexpected token in line 7", "unexpected token in line <n>"),
+        (b"password authentication failed for user 'bob'", "password authentication failed for user <text>"),
+        (b"token expired, no key there", "token expired, no key there"),
+        (b"Key (name, card)=(John (Jr) Smith, 4111) already exists.", "Key (name, card)=(<text>) already exists."),
+        (b"Key (lower(name::text))=(bob) already exists.", "Key (lower(name::text))=(<text>) already exists."),
+        (b"Failing row contains (7, John Smith).", "Failing row contains (<text>)."),
+        (b"STATEMENT:  select name from tickets where secret", "STATEMENT: <statement>"),
+        (b"LOG: duration: 12.5 ms  execute <unnamed>: select smith", "LOG: duration: <n> ms execute <unnamed>: <statement>"),
+        (b"DETAIL: Failed process was running: select smith", "DETAIL: Failed process was running: <statement>"),
+    ],
+)  # fmt: skip
+def test_what_is_personal_or_secret_goes_out_of_a_template(line: bytes, wanted: str) -> None:
+    assert template(line) == wanted
+
+
+def test_a_statement_is_not_shown_although_it_is_included() -> None:
+    text = CSV.format(severity="LOG", state="00000", message="statement: select smith from tickets")
+    digest = review(text, wanted=Wanted(include=[re.compile(b"tickets")], examples=True))
+    (kind,) = digest.kinds.values()
+    assert (kind.text, kind.example) == ("LOG: statement: <statement>", "LOG: statement: <statement>")
+
+
+def test_a_row_below_an_exception_is_not_shown() -> None:
+    text = (
+        "[error] Internal Server Error: /signup\nTraceback (most recent call last):\n"
+        '  File "/app/x.py", line 3, in save\n    cur.execute(q)\n'
+        "psycopg2.errors.UniqueViolation: duplicate key value violates unique constraint\n"
+        "DETAIL:  Key (name)=(John Smith) already exists.\n"
+    )
+    digest = review(text, wanted=Wanted(examples=True))
+    (kind,) = digest.kinds.values()
+    assert "UniqueViolation: duplicate key value" in kind.text
+    assert "John" not in kind.text + kind.example
 
 
 def test_an_example_has_no_secret_and_no_mail_address() -> None:
@@ -192,6 +252,26 @@ def test_busybox_writes_the_severity_in_front_of_the_program() -> None:
     assert digest.levels == {"error": 3, "fatal": 1}
 
 
+_FLOOD = [
+    NGINX, NGINX.replace(b"*7", b"*8"), b"[error] other 7", b"panic: 7", b"goroutine 7 [running]:", b"goroutine  [", b"",
+    b"java.lang.IllegalStateException: no session 7", b"Caused by: a.b2.C3Exception: x", b"\tat a.B(B.java:7)", b"calm 7",
+    b"Traceback (most recent call last):", b'  File "/a.py", line 7, in x', b"rooms.Conflict: 7", b"7 [error] begins so",
+    b"[error] " + b"x" * 1100, b"[error] " + b"x" * 1100 + b" Traceback (most recent call last):", b"exit status 7",
+    b"Nov 25 10:00:00 web app[7]: error: x",
+]  # fmt: skip
+
+
+@given(lines=st.lists(st.sampled_from(_FLOOD), max_size=40), least=st.sampled_from(["error", "fatal", "warning"]))
+def test_a_flood_of_errors_is_counted_as_single_ones_are(lines: list[bytes], least: Level) -> None:
+    data = b"".join(line + b"\n" for line in lines)
+    quick = review(data, wanted=Wanted(least=least))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(traces, "stands_alone", lambda _shape: False)
+        slow = review(data, wanted=Wanted(least=least))
+    assert quick == slow
+    assert quick.lines == len(lines)
+
+
 def test_structured_logs_have_their_level_in_a_field() -> None:
     lines = [
         {"level": "error", "msg": "payment 17 failed", "user": "error"},
@@ -232,6 +312,63 @@ def test_postgresql_s_formats_are_read_by_their_fields() -> None:
     assert not any("bob" in kind for kind in digest.kinds)
     entry = {"error_severity": "ERROR", "state_code": "40P01", "message": "deadlock detected"}
     assert kinds(review(json.dumps(entry) + "\n")) == {"ERROR: deadlock detected": 1}
+
+
+QUERY = "SELECT * FROM tickets WHERE text LIKE $$temporary file: John Smith$$"
+
+
+@pytest.mark.parametrize(
+    ("message", "level"),
+    [
+        ('temporary file: path ""base/pgsql_tmp/pgsql_tmp88.0"", size 1073741824', "warning"),
+        ("process 88 still waiting for ShareLock on transaction 7 after 1000.1 ms", "warning"),
+        ('skipping vacuum of ""rooms"" --- lock not available', "warning"),
+        ("archive command failed with exit code 1", "warning"),
+        ("database system was interrupted; last known up at 2026-11-25 10:00:00 UTC", "warning"),
+        ("database system was not properly shut down; automatic recovery in progress", "warning"),
+        ("server process (PID 88) was terminated by signal 9: Killed", "fatal"),
+        (f"statement: {QUERY}", None),
+        (f"duration: 12.5 ms  execute <unnamed>: {QUERY}", None),
+        ("statement: " + "still waiting for " * 3000, None),
+    ],
+)
+def test_what_postgresql_says_is_notable_and_what_a_statement_says_is_not(message: str, level: str | None) -> None:
+    digest = review(CSV.format(severity="LOG", state="00000", message=message))
+    assert list(digest.levels) == ([level] if level else [])
+
+
+@pytest.mark.parametrize("priority", ["\u00b2", "9" * 5000, "", None, [3], {"a": 1}, 3.5, True, "-1", "8"])
+def test_a_priority_that_journald_never_wrote_stops_nothing(priority: object) -> None:
+    entries = [{"MESSAGE": "[error] odd", "PRIORITY": priority}, {"MESSAGE": "plain", "PRIORITY": "3"}]
+    digest = review("".join(json.dumps(entry) + "\n" for entry in entries), form="journal")
+    assert kinds(digest) == {"[error] odd": 1, "plain": 1}
+
+
+def test_a_line_that_nobody_foresaw_is_skipped_and_counted() -> None:
+    def read(line: bytes) -> Entry:
+        if b"odd" in line:
+            raise ZeroDivisionError
+        return Entry(line, "error")
+
+    form = replace(FORMATS["text"], read=read)
+    digest = digest_of(iter([b"error one\nerror odd\nerror two\n"]), form, Wanted())
+    assert (digest.events, digest.unread) == (2, 1)
+
+
+_ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["message", "stack", "level"]), inner),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize(
+    "form", [form for form in FORMATS.values() if form.name in ("json", "journal")], ids=lambda f: f.name
+)
+@given(st.dictionaries(st.sampled_from(["level", "msg", "err", "log", "stack", "MESSAGE", "PRIORITY", "_PID"]), _ODD))
+def test_fields_of_any_kind_are_read(form: Format, fields: dict[str, object]) -> None:
+    entry = form.read(json.dumps(fields).encode())
+    assert entry is None or isinstance(entry.text, bytes)
 
 
 @pytest.mark.parametrize(
@@ -288,24 +425,92 @@ def everything(lines: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     return list(lines)
 
 
-@settings(max_examples=30)
+def counted(sifted: sieve.Sifted) -> tuple[list[tuple[int, bytes]], int]:
+    """What passed a sieve, and how many lines it saw."""
+    passed: list[tuple[int, bytes]] = []
+    while True:
+        try:
+            passed.append(next(sifted))
+        except StopIteration as end:
+            return passed, end.value
+
+
+def spans_of(descriptor: int, at: int, sizes: Iterable[int]) -> list[Span]:
+    spans = []
+    for size in sizes:
+        spans.append(Span(descriptor, at, size))
+        at += size
+    return spans
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("form", FORMATS.values(), ids=lambda form: form.name)
 @given(
     st.lists(
         st.sampled_from(
             [b"[error] x", b"calm", b"", b"  indented", b"FATAL: y", b"\xff\xfe", b"Traceback (most recent call last):",
-             b"preferred", b"12:error", b"12-calm", b"--", b',ERROR,', b'"PRIORITY" : "3"', b"]: #011at", b"\0err\0"]
+             b"preferred", b"12:error", b"12-calm", b"--", b',ERROR,', b'"PRIORITY" : "3"', b"]: #011at", b"\0err\0",
+             b"fatal", b"so FATAL\xff", b"catalina", b"organic", b"organic x", b"unhandled promise rejection"]
         ),
         max_size=30,
     ),
     st.integers(1, 60),
 )  # fmt: skip
-def test_grep_and_python_let_the_same_lines_pass(form: object, lines: list[bytes], step: int) -> None:
+def test_grep_and_python_let_the_same_lines_pass(
+    tmp_path_factory: pytest.TempPathFactory, form: object, lines: list[bytes], step: int
+) -> None:
     pattern = form.sieve  # type: ignore[attr-defined]
     data = [b"".join(line + b"\n" for line in lines[at : at + step]) for at in range(0, len(lines), step)]
-    by_python = everything(sieve._by_python(iter(data), pattern, ()))
-    by_grep = everything(sieve._by_grep("/usr/bin/grep", iter(data), pattern))
-    assert by_python == by_grep
+    by_python = counted(sieve._by_python(iter(data), pattern, ()))
+    assert by_python == counted(sieve._by_grep("/usr/bin/grep", iter(data), pattern))
+    assert by_python[1] == len(lines)
+    path = tmp_path_factory.mktemp("sieve") / "app.log"
+    path.write_bytes(b"before\n" + b"".join(data))
+    with path.open("rb") as log:
+        spans = spans_of(log.fileno(), 7, [len(part) for part in data])
+        assert by_python == counted(sieve._by_grep("/usr/bin/grep", iter(spans), pattern))
+        assert by_python == counted(sieve._by_python(iter(spans), pattern, ()))
+
+
+_PARTS = [
+    "fatal", "FATAL", "panic", "Kernel panic ", "panic: ", "alert", "emerg", "emergency", "crit", "Critical", "SEVERE",
+    "err", "Error", "ERROR", "Unhandled ", "unhandled promise ", "rejection", "exception", "Uncaught ", "TypeError",
+    "Traceback (most recent call last):", "segfault at 0", "Segmentation fault", "core dumped", "Out of memory: ",
+    "oom-kill", "kernel BUG at ", "java.lang.IllegalStateException", "E1125 10:00:00.000000       1 server.go:7] x",
+    "level=", '"severity": "', "[", "]", ":", " ", "- ", "\xe9", "x", "7",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_PARTS), max_size=6))
+def test_whatever_gives_itself_the_level_of_an_error_passes_the_sieve(parts: list[str]) -> None:
+    line = "".join(parts).encode("latin-1")
+    if own_level(line) in ("error", "fatal"):
+        # klog's own format is plain text.
+        for name in ("text",) if line.startswith(b"E1125") else ("text", "json", "journal", "mysql"):
+            assert everything(sieve.sift(iter([line + b"\n"]), FORMATS[name].sieve)) == [(1, line)]
+
+
+def test_a_log_that_is_truncated_while_it_is_sifted_ends_there(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"[error] x\n" * 300_000)
+    with path.open("rb") as log:
+
+        def spans() -> Iterator[Span]:
+            yield Span(log.fileno(), 0, 2_000_000)
+            os.truncate(path, 2_500_007)
+            yield Span(log.fileno(), 2_000_000, 1_000_000)
+
+        passed, lines = counted(sieve.sift(spans(), FORMATS["text"].sieve))
+    assert lines == 250_001
+    assert [text for _number, text in passed] == [b"[error] x"] * 250_000 + [b"[error]"]
+
+
+def test_a_grep_that_is_killed_is_told(tmp_path: Path) -> None:
+    program = tmp_path / "grep"
+    program.write_text('#!/bin/sh\n/bin/grep "$@" | head -n 3\nkill -9 $$\n')
+    program.chmod(0o755)
+    with pytest.raises(MaintenanceError, match="ended with an error"):
+        everything(sieve._by_grep(str(program), iter([b"[error] x\n" * 9]), "error"))
 
 
 def test_what_goes_wrong_while_reading_comes_out_where_the_lines_do() -> None:
@@ -321,3 +526,21 @@ def test_a_reader_that_stops_leaves_nothing_behind() -> None:
     lines = sieve.sift((b"[error] x\n" * 7000 for _block in range(1000)), FORMATS["text"].sieve)
     assert next(iter(lines)) == (1, b"[error] x")
     lines.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("first", ["step error: lost", "step7 error: lost", "step 17 error: lost", "[7error] lost"])
+def test_what_a_line_counts_for_does_not_depend_on_the_lines_before_it(first: str) -> None:
+    others = [
+        "step error: lost",
+        "step7 error: lost",
+        "step77 error: lost",
+        "step 7 error: lost",
+        "[error] lost",
+        "ERROR7",
+    ]
+    alone = {line: review(line + "\n").events for line in (first, *others)}
+    assert review("".join(f"{line}\n" for line in (first, *others))).events == sum(
+        alone[line] for line in (first, *others)
+    )
+    for other in others:
+        assert review(f"{other}\n{first}\n").events == alone[other] + alone[first]
