@@ -92,6 +92,16 @@ def address_of(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """Who an address counts as: itself, or its /64 where it is IPv6, for of those every customer has a whole one."""
+    if ":" not in address:
+        return address
+    network = ipaddress.IPv6Network(f"{address}/64", strict=False)
+    # The loopback and its like have nothing but zeros in front.
+    return str(network) if int(network.network_address) else address
+
+
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """The /24 of an IPv4 and the /48 of an IPv6 address: what one customer or office has."""
     return str(ipaddress.ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))

@@ -31,6 +31,16 @@ _PAM_PASSWORD = re.compile(r"pam_unix\((\w[\w-]*):chauthtok\): password changed 
 _PAM_ANY = re.compile(r"pam_\w+\([^)]*\): |PAM service\(|PAM \d{1,4} more ")
 
 _SUDO = re.compile(r"\s{0,40}(\S+) : (.*)$", re.DOTALL)
+#: Why sudo refuses (``log_denial``, ``log_auth_failure`` and their callers). Of any other words none are repeated.
+_SUDO_REASONS = re.compile(
+    r"(?:user NOT in sudoers|user NOT authorized on host|command not allowed|\d{1,4} incorrect password attempts?"
+    r"|a password is required|no tty present and no askpass program specified|sorry, you must have a tty to run sudo"
+    r"|a terminal is required to (?:read|authenticate)|unable to read the password|authentication failure"
+    r"|authentication server error|account validation failure|account or password is expired|password expired"
+    r"|interactive authentication is required)",
+    re.IGNORECASE,
+)
+_CONTINUED = "(command continued)"
 _SUDO_PART = re.compile(r"(TTY|PWD|USER|GROUP|CHROOT|TSID|ENV|HOST|COMMAND)=(.*)$", re.DOTALL)
 
 _SU = re.compile(r"(FAILED SU )?\(to (.*)\) (\S+) on (\S+)$", re.DOTALL)
@@ -54,6 +64,8 @@ def parse_pam(message: str, *, program: str) -> Event | None:
             address=address_of(failure["rhost"]),
             method=failure["service"] or program,
             count=int(failure["more"] or 1),
+            # pam_unix names the user where there is one; services repeat what was typed.
+            invalid=bool(failure["ruser"]) and not failure["user"],
         )
     changed = _PAM_PASSWORD.match(message)
     if changed:
@@ -64,6 +76,9 @@ def parse_pam(message: str, *, program: str) -> Event | None:
 def parse_sudo(message: str) -> Event | None:
     """A command that somebody ran or was refused; of its words only the program is told, the rest may be secret."""
     match = _SUDO.match(message)
+    if match and match[2].startswith(_CONTINUED):
+        # The rest of a command that was too long for one line: whose it was and what it ran was told in the first.
+        return NOISE
     if not match or "=" not in match[2]:
         return NOISE if message.startswith(("pam_", "error", "unable", "a password", "no ")) else None
     user, reason, target, command = match[1], "", "", ""
@@ -77,8 +92,12 @@ def parse_sudo(message: str) -> Event | None:
             # Behind this word stands what the user gave, and that may look like any of the others.
             command = named[2].split(" ", 1)[0]
             break
-    if reason and not reason.startswith("(command continued)"):
-        return Event(Kind.COMMAND_REFUSED, user=user, method="sudo", target=target, detail=f"{reason}: {command}")
+    if reason:
+        known = _SUDO_REASONS.match(reason)
+        if not known and not command:
+            return None
+        words = f"{known[0] if known else 'refused'}: {command}"
+        return Event(Kind.COMMAND_REFUSED, user=user, method="sudo", target=target, detail=words)
     return Event(Kind.COMMAND, user=user, method="sudo", target=target or "root", detail=command)
 
 

@@ -9,7 +9,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import address_of, network_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import (
+    address_of,
+    network_of,
+    source_of,
+)
 
 USERS = 500
 NETWORKS = 50
@@ -38,8 +42,9 @@ class Memory:
                 self.networks[str(user)] = alive
         self._failures: dict[str, tuple[int, int, float]] = {}
         for address, entry in _mapping(data.get("failures")).items():
-            if address_of(str(address)) and isinstance(entry, list) and len(entry) == 3 and all(map(_is_number, entry)):
-                self._failures[str(address)] = (int(entry[0]), int(entry[1]), float(entry[2]))
+            known = address_of(str(address).partition("/")[0])
+            if known and isinstance(entry, list) and len(entry) == 3 and all(map(_is_number, entry)):
+                self._failures[source_of(known)] = (int(entry[0]), int(entry[1]), float(entry[2]))
         ports = data.get("ports")
         self.ports = {str(port) for port in ports} if isinstance(ports, list) else set()
 

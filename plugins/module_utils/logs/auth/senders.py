@@ -114,6 +114,19 @@ def forged(who: Sender, line: Line, event: Event | None) -> bool:
     return not (who is Sender.NAMELESS and (event.kind in _COMMANDS or (event.kind is Kind.PAM and not event.address)))
 
 
+def shown(line: Line, message: str) -> str:
+    """A message for people to see, without what may be a secret.
+
+    Commands under sudo are given passwords; and who types theirs where the name belongs is no user that there is.
+    """
+    if line.program in _SECRETIVE:
+        return "(words not shown)"
+    return _NO_USER.sub(r"\1 (name not shown)\2", message)
+
+
+#: Programs of whose words none are shown: any may be part of what somebody typed.
+_SECRETIVE = frozenset({"sudo", "su", "su-l", "doas", "pkexec"})
+_NO_USER = re.compile(r"(?i)\b((?:invalid|illegal|unknown) user)\b.*?( from | \[|$)", re.DOTALL)
 _COMMANDS = frozenset({Kind.COMMAND, Kind.COMMAND_REFUSED})
 
 

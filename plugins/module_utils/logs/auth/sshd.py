@@ -154,6 +154,11 @@ def _announced(match: re.Match[str]) -> Event:
     return Event(Kind.ANNOUNCED, user=match[1], address=address_of(match[2] or ""), invalid=True)
 
 
+def _not_allowed(match: re.Match[str]) -> Event:
+    """There is such a user, although sshd calls it invalid from here on."""
+    return Event(Kind.ANNOUNCED, user=match[1], address=address_of(match[2] or ""))
+
+
 def _root_refused(match: re.Match[str]) -> Event:
     return Event(Kind.ANNOUNCED, user="root", address=address_of(match[1]))
 
@@ -193,7 +198,7 @@ _Reader = tuple[re.Pattern[str], Callable[[re.Match[str]], Union[Event, None]]]
 _READERS: Mapping[str, Sequence[_Reader]] = {
     **dict.fromkeys(("Accepted", "Failed", "Postponed", "Partial"), ((_VERDICT, _verdict),)),
     "Invalid": ((_INVALID, _announced),),
-    "User": ((_NOT_ALLOWED, _announced),),
+    "User": ((_NOT_ALLOWED, _not_allowed),),
     "ROOT": ((_REFUSED, _root_refused),),
     "PAM:": ((_PAM, _pam),),
     "maximum": ((_MAXIMUM, _maximum),),

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import firewall, local, senders, sshd
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line, source_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.questions import sources
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings, read_networks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import MAX_TIMES, unrepeated
-from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import NOW
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import NOW, make_review
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import sshd as say
 
 if sys.version_info >= (3, 11):
@@ -139,7 +143,8 @@ def test_who_is_not_root_reports_no_failure_and_no_new_password(ask, review, pro
     assert (review.failures, review.changes.number, len(review.sources)) == (0, 0, 0)
     (finding,) = ask("auth_forged", review)
     assert (finding.status, finding.value) == ("warning", 201)
-    assert finding.evidence[1].endswith(f"uid 1000 as {program}: pam_unix({program}:auth): {PAM}")
+    words = "(words not shown)" if program == "sudo" else f"pam_unix({program}:auth): {PAM}"
+    assert finding.evidence[1].endswith(f"uid 1000 as {program}: {words}")
 
 
 @pytest.mark.parametrize(
@@ -168,3 +173,149 @@ def test_a_service_that_is_root_is_believed_and_so_is_a_file(review):
     review.take(Line(START, "vsftpd", f"pam_unix(vsftpd:auth): {PAM}", uid=0, comm="vsftpd"))
     review.take(Line(START, "vsftpd", f"pam_unix(vsftpd:auth): {PAM}"))
     assert (review.failures, review.forged.number) == (2, 0)
+
+
+SECRET = "Hunter2Secret"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("sudo", f"alice : (command continued) -u admin:{SECRET} https://x"),
+        ("sudo", f"alice : (command continued) --data=a={SECRET} ; USER=root ; COMMAND=/bin/{SECRET}"),
+        ("sudo", f"alice : {SECRET}=x"),
+        ("sudo", f"alice : {SECRET} ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id {SECRET}"),
+        ("sudo", f"{SECRET} of a coming version"),
+        ("su", f"{SECRET} of a coming version"),
+    ],
+)
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_no_words_of_sudo_and_su_are_shown(ask, review, program, words, uid):
+    review.take(Line(START, program, words, uid=uid, comm=program if uid == 0 else "logger"))
+    for check in ("auth_unparsed", "auth_forged", "auth_sudo_failures", "auth_accounts"):
+        assert not any(SECRET in line for line in ask(check, review)[0].evidence)
+
+
+def test_the_rest_of_a_long_command_is_neither_a_command_nor_a_riddle(review):
+    review.take(Line(START, "sudo", "alice : PWD=/ ; USER=root ; COMMAND=/usr/bin/curl -v"))
+    review.take(Line(START, "sudo", f"alice : (command continued) -u admin:{SECRET} https://x"))
+    review.take(Line(START, "sudo", f"alice : (command continued) a={SECRET}"))
+    assert (review.commands, review.refused.number, review.unparsed.number) == (1, 0, 0)
+
+
+def fail(review, user, *, number=1, address="203.0.113.9", invalid="invalid user "):
+    for at in range(number):
+        say(review, f"Failed password for {invalid}{user} from {address} port 4 ssh2", pid=f"{user}{address}{at}")
+
+
+def evidence(ask, review):
+    checks = ("auth_failures", "auth_spray", "auth_distributed")
+    return "\n".join(line for check in checks for line in ask(check, review)[0].evidence)
+
+
+def test_a_password_that_was_typed_for_a_name_is_not_shown(ask, review):
+    fail(review, "S3cr3t-Pa55!", number=2)
+    fail(review, "hunter2")
+    fail(review, "alice", invalid="")
+    fail(review, "Oracle")
+    told = evidence(ask, review)
+    assert "S3cr3t" not in told
+    assert "hunter2" not in told
+    assert "alice: 1" in told
+    assert "Oracle (no such user): 1" in told
+    assert "\n2 names of no account not shown, with 3 attempts" in told
+    assert "203.0.113.9: 4 users such as 'Oracle', 'alice', 2 names of no account not shown" in told
+
+
+def test_a_name_that_several_addresses_tried_is_nobodys_password(ask, review):
+    fail(review, "reception")
+    assert "reception" not in evidence(ask, review)
+    fail(review, "reception", address="198.51.100.4")
+    assert "reception (no such user): 2" in evidence(ask, review)
+
+
+def test_who_is_there_and_is_not_let_in_is_shown(ask, review):
+    say(review, "User bob from 203.0.113.9 not allowed because not listed in AllowUsers")
+    say(review, "Failed password for invalid user bob from 203.0.113.9 port 4 ssh2")
+    say(review, "Failed password for invalid user bob from 203.0.113.9 port 4 ssh2")
+    assert "users: bob: 2" in evidence(ask, review)
+
+
+def test_what_was_typed_at_a_service_of_which_pam_tells_is_not_shown(ask, review):
+    words = "authentication failure; logname= uid=0 euid=0 tty=ftp ruser={} rhost=203.0.113.9{}"
+    review.take(Line(START, "vsftpd", f"pam_unix(vsftpd:auth): {words.format(SECRET, ' ')}"))
+    review.take(Line(START, "vsftpd", f"pam_unix(vsftpd:auth): {words.format('alice', '  user=alice')}"))
+    told = evidence(ask, review)
+    assert SECRET not in told
+    assert "'alice'" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"input_userauth_request: invalid user {SECRET} [preauth]",
+        f"a new line on invalid user {SECRET} from 192.0.2.1",
+        f"a new line on illegal user {SECRET}",
+    ],
+)
+def test_no_name_is_shown_in_a_line_that_is_not_understood(ask, review, words):
+    say(review, words)
+    (line,) = ask("auth_unparsed", review)[0].evidence
+    assert SECRET not in line
+    assert "legal user (name not shown)" in line.replace("invalid", "illegal")
+
+
+PREFIX = "2001:db8:1:2::/64"
+
+
+def test_a_network_of_ipv6_is_one_source(ask, review):
+    for number in range(3000):
+        line = f"Failed password for u{number % 30} from 2001:db8:1:2:{number:x}:1:2:3 port 4 ssh2"
+        say(review, line, pid=str(number), when=START + number / 10)
+    assert [address for address, _source in review.sources.heaviest()] == [PREFIX]
+    (burst,) = ask("auth_brute_force", review)
+    (spray,) = ask("auth_spray", review)
+    assert (burst.status, burst.value, spray.value) == ("critical", 3000, 30)
+    assert burst.evidence[0].startswith(f"{PREFIX}: 3000 until ")
+    assert ask("auth_distributed", review)[0].value == 1
+    say(review, "Accepted password for u1 from 2001:db8:1:2::7 port 4 ssh2", when=NOW - 1)
+    (success,) = ask("auth_success_after_failures", review)
+    assert (success.status, success.item) == ("critical", "u1 from 2001:db8:1:2::7")
+
+
+def test_failures_of_a_network_are_remembered_from_run_to_run(review):
+    memory = review.memory
+    memory.add_failures([(PREFIX, 9, 0, START)], since=START - 1)
+    kept = make_review(memory=memory.as_data()).memory
+    assert kept.failures(PREFIX, since=START) == (9, 0)
+    former = make_review(memory={"failures": {"2001:db8:1:2::5": [9, 0, START]}}).memory
+    assert former.failures(PREFIX, since=START) == (9, 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("2001:db8:1:2:3:4:5:6", PREFIX), ("fe80::1", "fe80::/64")],
+)
+def test_who_an_address_counts_as(address, source):
+    assert source_of(address) == source
+
+
+def test_an_allowed_address_of_a_network_is_allowed_alone(ask):
+    review = make_review(networks_allowed=read_networks(["2001:db8:1:2::5"], option="networks_allowed"))
+    fail(review, "root", number=7, address="2001:db8:1:2::5", invalid="")
+    fail(review, "root", number=2, address="2001:db8:1:2::6", invalid="")
+    assert ask("auth_brute_force", review)[0].value == 2
+
+
+def test_blocked_packets_of_a_network_are_one_source():
+    blocks = Blocks(Settings(blocked=firewall.BLOCKED))
+    for number in range(5):
+        packet = f"[UFW BLOCK] IN=eth0 OUT= SRC=2001:db8:1:2::{number} DST=2001:db8::1 PROTO=TCP SPT=1 DPT=23 SYN"
+        blocks.take(firewall.parse(packet), START)
+    assert [(source, entry.packets) for source, entry in blocks.sources.heaviest()] == [(PREFIX, 5)]
+
+
+def test_the_report_gets_an_address_that_it_can_read(review):
+    fail(review, "root", address="2001:db8:1:2::6", invalid="")
+    view = SimpleNamespace(logins=review, kernel=None)
+    assert sources(view) == [{"address": "2001:db8:1:2::", "failures": 1, "blocked": 0}]
