@@ -114,13 +114,21 @@ def _folder(path: str) -> Folder:
             continue
         if not stat.S_ISREG(facts.st_mode) or not name.endswith((".journal", ".journal~")):
             continue
-        changed = datetime.fromtimestamp(facts.st_mtime_ns // 10**9, timezone.utc)
+        changed = _moment(facts.st_mtime_ns // 10**9)
         file = archived(name, changed=changed, used=facts.st_blocks * 512)
         if file:
             files.append(file)
         else:
             active += facts.st_blocks * 512
     return Folder(path, in_order(files), active)
+
+
+def _moment(seconds: int) -> datetime:
+    """A time of the file system, which may have one that no calendar has (btrfs counts in 64 bits)."""
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=timezone.utc) if seconds > 0 else _EPOCH
 
 
 def read_configuration(folders: Iterable[str] = CONFIGURATION_FOLDERS) -> dict[str, str]:

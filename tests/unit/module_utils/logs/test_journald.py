@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     Archived,
     Folder,
@@ -146,3 +147,8 @@ def test_nothing_younger_than_the_floor_ever_goes(days, limit, most):
     found = plan(folder, JournalLimits(limit, most, 7), now=NOW)
     assert found.going == folder.archived[: len(found.going)]
     assert all(NOW - file.changed >= timedelta(days=7) for file in found.going)
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(1_795_608_000, 2026), (2**62, 9999), (-(2**62), 1970)])
+def test_a_time_that_no_calendar_has_is_the_nearest(seconds, year):
+    assert journald._moment(seconds).year == year
