@@ -47,8 +47,8 @@ options:
       - Files of syslog, or globs, to be read in place of the journal. Lines of other programs are passed over.
       - By default C(/var/log/auth.log) or C(/var/log/secure), and C(/var/log/kern.log) or C(/var/log/messages). Where
         neither of the first two is there, logins are looked for in C(/var/log/messages), as Alpine and SUSE log them.
-      - Times may be traditional (C(Nov 25 09:51:24)), ISO 8601 or RFC 5424, with or without parts of a second. Where they
-        have no zone they are in the host's own. Where not one line has such a time, nothing is said to be well.
+      - Times may be traditional (C(Nov 25 09:51:24)), ISO 8601 or RFC 5424, with or without parts of a second. Those
+        without a zone are in the host's own. Where not one line has such a time, nothing is said to be well.
     type: list
     elements: str
     default: []

@@ -28,7 +28,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.pr
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.senders import ODD
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.telling import Heard, Telling, absence
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.telling import (
+    MISSING,
+    Heard,
+    Telling,
+    absence,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import follow, joined
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.journald import (
@@ -43,6 +48,7 @@ KERNEL_FILES = ("/var/log/kern.log", "/var/log/messages")
 #: Where logins may stand among everything else, or may not.
 SHARED_FILES = ("/var/log/messages",)
 JOURNAL = "logins in the journal"
+DAMAGED = "'journalctl --verify' says whether its files are damaged."
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
 #: Characters of a line that are looked at: those of its message, and room for its time and sender.
@@ -130,7 +136,8 @@ class Collector:
             finally:
                 self.journal_mark = trail.mark()
         except MaintenanceError as error:
-            self.tell.say("logs.readable", JOURNAL, "unknown", f"the journal cannot be read on: {error.message}")
+            words = f"the journal cannot be read on: {error.message}"
+            self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
             self.no_logins = self.no_kernel = Absent(error.message, status="unknown")
             return True
         heard = Heard(read=True, lines=trail.lines, odd=odd)
@@ -164,7 +171,7 @@ class Collector:
         named, empty = live_logs(self.wanted.files)
         named += self._vanished(named)
         for pattern in empty:
-            self.tell.say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
+            self.tell.say("logs.readable", pattern, "unknown", f"{pattern}: no such file", remedy=MISSING)
         logins = named or self._first(LOGIN_FILES)
         kernel = [] if named else self._first(KERNEL_FILES)
         paths = self._within(list(dict.fromkeys([*logins, *kernel])), "files")
@@ -222,7 +229,8 @@ class Collector:
             paths, _empty = live_logs(application.files)
             named = ", ".join(application.files)
             if not paths:
-                self.tell.say("logs.readable", named, "unknown", f"{named}: no file of {application.name} is there")
+                words = f"{named}: no file of {application.name} is there"
+                self.tell.say("logs.readable", named, "unknown", words, remedy=MISSING)
             for path in self._within(paths, named):
                 self._read_file(path, self._reader_of(application))
 

@@ -18,6 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 
 BECOME = "Run the check with become."
 FORMS = "Name a file in a form that docs/logs.md lists, or have the daemon write one (rsyslog: RSYSLOG_FileFormat)."
+MISSING = "Name the file that is written, or see that the program writes its log."
 _NAMED = 3
 
 
@@ -49,7 +50,8 @@ class Telling:
 
     def unreadable(self, path: str, reason: str, *, gone: bool) -> None:
         """A file that is not there, is no file, or may not be read; only for the last of these a right is missing."""
-        self.say("logs.readable", path, "unknown" if gone else "skipped", f"{path} {reason}", remedy=remedy_for(reason))
+        remedy = MISSING if gone else remedy_for(reason)
+        self.say("logs.readable", path, "unknown" if gone else "skipped", f"{path} {reason}", remedy=remedy)
 
     def read(self, item: str, name: str, heard: Heard) -> None:
         """A source that was read to its end, or as far as the budget goes."""

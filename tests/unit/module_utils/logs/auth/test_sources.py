@@ -80,9 +80,11 @@ def test_files_of_an_application_beyond_those_that_one_run_reads_are_told(run, a
 
 
 def test_a_file_that_is_not_there_needs_no_right(run, tmp_path):
-    found = by_check(run(files=[f"{tmp_path}/none.log"]))
-    assert found["logs.auth_failures"]["summary"] == f"{tmp_path}/none.log is not there"
-    assert "with become." not in json.dumps({**found, "logs.readable": {}})
+    application = {**APPLICATION, "files": [f"{tmp_path}/app*.log"]}
+    result = run(files=[f"{tmp_path}/none.log", f"{tmp_path}/none*.log"], applications=[application])
+    assert by_check(result)["logs.auth_failures"]["summary"] == f"{tmp_path}/none.log is not there"
+    assert len(told_unknown(result)) == 3
+    assert "become" not in json.dumps(result)
 
 
 def test_a_link_needs_no_right(run, auth):
