@@ -58,8 +58,8 @@ def remember(memory: Memory, view: View) -> Mapping[str, Any]:
         memory.add_failures(counted, since=view.now - FAILURES_LAST)
     if isinstance(view.kernel, Blocks):
         memory.ports |= judge_firewall.listener_hits(view).keys()
-    # Where no line of logins was read, nobody knows yet who logs in from where, and the first who do are not news.
-    return memory.as_data(learned=isinstance(view.logins, Review) and view.logins.lines > 0)
+    # Where logins could not be read, nobody knows yet who logs in from where, and the first who do are not news.
+    return memory.as_data(learned=isinstance(view.logins, Review))
 
 
 def sources(view: View) -> list[dict[str, Any]]:

@@ -254,8 +254,6 @@ def test_a_first_run_that_read_nothing_has_learnt_nothing(run, auth):
     networks = [f"192.0.{number}.1" for number in range(6)]
     auth.unlink()
     run(files=[str(auth)], when=NOW - 120)
-    auth.write_text("")
-    run(files=[str(auth)], when=NOW - 60)
     auth.write_text(logins(*networks, when=NOW - 1))
     learning = by_check(run(files=[str(auth)]))["logs.auth_new_network"]
     assert (learning["status"], learning["summary"][:30]) == ("ok", "First run: 6 networks of 1 use")
