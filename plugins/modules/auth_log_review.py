@@ -17,6 +17,8 @@ description:
     line is read once, also where files are rotated in between, and lines that were lost are told.
   - The names that clients choose are hostile. A user called C(root from 192.0.2.1 port 22 ssh2) is a user, not an
     address, and a line that can be read in two ways is told and not believed.
+  - Who types a password where the name belongs has it in the log. Names that no account has are not shown, unless they
+    are guessed everywhere or were tried from several addresses. Of what sudo and su log no words are shown.
   - Its memory does not grow with the number of attackers. Where only the busiest are told apart, the findings say so.
   - The result carries the busiest addresses, and the report names those that were seen on several hosts.
 extends_documentation_fragment:
@@ -45,7 +47,8 @@ options:
       - Files of syslog, or globs, to be read in place of the journal. Lines of other programs are passed over.
       - By default C(/var/log/auth.log) or C(/var/log/secure), and C(/var/log/kern.log) or C(/var/log/messages). Where
         neither of the first two is there, logins are looked for in C(/var/log/messages), as Alpine and SUSE log them.
-      - Times may be traditional (C(Nov 25 09:51:24), in the host's own zone), ISO 8601 or RFC 5424.
+      - Times may be traditional (C(Nov 25 09:51:24)), ISO 8601 or RFC 5424, with or without parts of a second. Those
+        without a zone are in the host's own. Where not one line has such a time, nothing is said to be well.
     type: list
     elements: str
     default: []
@@ -204,6 +207,7 @@ sources:
   description:
     - The busiest addresses with their failed logins and blocked packets, at most 300. From these the report tells which
       addresses were seen on several hosts.
+    - IPv6 is counted by its /64, for which the first of its addresses stands.
   type: list
   elements: dict
   returned: always

@@ -53,5 +53,5 @@ class UnknownOption(OptionError):
         names = [str(name) for name in known]
         near = difflib.get_close_matches(option.rpartition(".")[2], names, n=1)
         said = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(names)}."
-        MaintenanceError.__init__(self, f"Option '{clean(option)}' is not known; {said}")
-        self.option = option
+        super().__init__(option, None, f"one of {', '.join(names)}")
+        self.message = f"Option '{clean(option)}' is not known; {said}"

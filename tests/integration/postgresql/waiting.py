@@ -101,15 +101,18 @@ def opened(database: Database) -> Iterator[Shop]:
         "GRANT ALL ON account TO PUBLIC",
     )
     shop = Shop(database)
-    yield shop
-    database.rows(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    )
-    for statement in shop.statements:
-        statement.join()
-    for session in shop.sessions:
-        session.close()
-    database.execute(f"DROP OWNED BY {APP}", f"DROP ROLE {APP}")
+    try:
+        yield shop
+    finally:
+        database.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        for statement in shop.statements:
+            statement.join()
+        for session in shop.sessions:
+            session.close()
+        database.execute(f"DROP OWNED BY {APP}", f"DROP ROLE {APP}")
 
 
 def repair(shop: Shop, **params: Any) -> dict[str, Any]:

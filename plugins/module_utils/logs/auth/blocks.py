@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import source_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.firewall import Packet
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.tally import Few, Tally
@@ -68,5 +69,6 @@ class Blocks:
             self.allowed += amount
             return
         self.packets += amount
-        self.sources.at(packet.source).add(when, clean(place, limit=40), amount)
-        self.ports.at((clean(packet.protocol, limit=20), packet.port)).add(when, packet.source, amount)
+        source = source_of(packet.source)
+        self.sources.at(source).add(when, clean(place, limit=40), amount)
+        self.ports.at((clean(packet.protocol, limit=20), packet.port)).add(when, source, amount)

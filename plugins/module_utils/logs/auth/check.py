@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core import listeners
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, parse_time
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
@@ -20,6 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.qu
     sources,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.telling import Telling
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.view import View
 
 
@@ -35,8 +35,7 @@ def check(context: Context) -> Result:
         wanted=wanted,
         review=Review(wanted.settings, memory),
         blocks=Blocks(wanted.settings),
-        catalogue=context.catalogue,
-        book=context.book,
+        tell=Telling(context.catalogue, context.book),
         remembered=context.memory,
         now=now,
     )
@@ -48,21 +47,11 @@ def check(context: Context) -> Result:
         settings=wanted.settings,
         logins=collector.logins,
         kernel=collector.kernel,
-        sources=collector.findings,
+        sources=collector.tell.findings,
         listeners=listeners.collect(owners=True) if "listeners" in parts_for(QUESTIONS, checks) else (),
-        since=_since(context, collector),
+        covered=collector.progress.covered,
         now=now,
     )
     findings, metrics = answer(view, QUESTIONS, checks, item="host")
-    kept = {**remember(memory, view), **collector.kept(), "at": iso(context.clock.now())}
+    kept = {**remember(memory, view), **collector.kept()}
     return Result(findings=findings, metrics=metrics, memory=kept, extra={"sources": sources(view)})
-
-
-def _since(context: Context, collector: Collector) -> float:
-    """Where this review begins: at the last one, or on the first run at the first line that was read."""
-    now = collector.now
-    try:
-        return min(now, parse_time(str(context.memory["at"]), option="at").timestamp())
-    except (KeyError, MaintenanceError):
-        firsts = [first for first in (collector.review.first, collector.blocks.first) if first]
-        return max(collector.begin, min(firsts)) if firsts else collector.begin

@@ -97,17 +97,21 @@ CHECKS: tuple[Check, ...] = (
     Check(
         id="logs.auth_forged",
         title="Lines that were made to deceive",
-        meaning="Somebody without privilege wrote to the journal in the name of sshd or sudo, or put a line of sshd "
-        "into the name of a user or a certificate. Such lines are not believed.",
-        remedy="Look who it was: the journal names the sender's uid, and the connection its address.",
+        meaning="Somebody without privilege wrote to the journal in the name of sshd, sudo or the kernel, or told of "
+        "logins and passwords that only root can know of, or put a line of sshd into the name of a user or a "
+        "certificate. Such lines are not believed.",
+        remedy="Look who it was: the journal names the sender's uid, and the connection its address. A service that is "
+        "not root and asks PAM for passwords is named here too.",
         source="systemd.journal-fields(7): _UID, _COMM, _EXE",
         levels=Levels(warning=1),
     ),
     Check(
         id="logs.auth_unparsed",
         title="Lines of login services that were not understood",
-        meaning="The share of lines that the other answers are short of.",
-        remedy="Look at the evidence; a message that matters belongs into the collection.",
+        meaning="The share of lines that the other answers are short of, with those that have no time and sender in a "
+        "form that is known.",
+        remedy="Look at the evidence; a message that matters belongs into the collection, and a form of syslog into "
+        "docs/logs.md.",
         source="journal or auth.log",
         unit="%",
         levels=Levels(info=2, warning=20),

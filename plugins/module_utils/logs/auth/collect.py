@@ -6,41 +6,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import firewall
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.applications import Application
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.journal import (
     FIELDS,
     MATCHES,
     read_entry,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.options import Wanted
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.progress import Progress
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.senders import ODD
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import Stamps, unrepeated
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import (
-    UNMEASURED,
-    Loss,
-    follow,
-    joined,
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.telling import (
+    MISSING,
+    Heard,
+    Telling,
+    absence,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import follow, joined
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.journald import (
     follow_journal,
     require_journal,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
 
 #: The usual files of logins and of the kernel, of which the first that is there is read: Debian's, Red Hat's, and the
 #: one file of busybox's syslogd (Alpine) and of SUSE.
@@ -49,8 +48,11 @@ KERNEL_FILES = ("/var/log/kern.log", "/var/log/messages")
 #: Where logins may stand among everything else, or may not.
 SHARED_FILES = ("/var/log/messages",)
 JOURNAL = "logins in the journal"
+DAMAGED = "'journalctl --verify' says whether its files are damaged."
 #: Files that one run reads, and of which it remembers how far.
 MAX_FILES = 200
+#: Characters of a line that are looked at: those of its message, and room for its time and sender.
+_MAX_RAW = MAX_MESSAGE + 1024
 
 
 @dataclass
@@ -60,11 +62,9 @@ class Collector:
     wanted: Wanted
     review: Review
     blocks: Blocks
-    catalogue: Catalogue
-    book: LevelBook
+    tell: Telling
     remembered: Mapping[str, Any]
     now: float
-    findings: list[Finding] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
     journal_mark: Mapping[str, Any] = field(default_factory=dict)
     #: The file of everything that is known to have logins.
@@ -72,6 +72,12 @@ class Collector:
     #: Why logins, or the kernel's messages, could not be read at all.
     no_logins: Absent | None = None
     no_kernel: Absent | None = None
+
+    def __post_init__(self) -> None:
+        self._stamps = Stamps(self.now)
+        self._oldest = self.begin
+        self._times: list[float] = []
+        self.progress = Progress(self.remembered, now=self.now, begin=self.begin)
 
     @property
     def begin(self) -> float:
@@ -89,49 +95,74 @@ class Collector:
         """Everything that is new, from where it is to be had."""
         if self.wanted.source == "files" or not self.read_journal():
             self.read_files()
+        else:
+            self._keep_marks([*LOGIN_FILES, *KERNEL_FILES])
         self.read_applications()
 
     def kept(self) -> dict[str, Any]:
         """How far everything was read, for the next run."""
-        return {"files": self.marks, "journal": self.journal_mark, "login_file": self.login_file}
+        until = self.progress.as_data([*self.marks, JOURNAL] if self.journal_mark else self.marks)
+        return {"files": self.marks, "journal": self.journal_mark, "login_file": self.login_file, "until": until}
+
+    def _keep_marks(self, paths: Iterable[str]) -> None:
+        """Files that are not read in this run, and will be in another."""
+        self.marks.update({path: known for path in paths for known in [self._known(path)] if known})
+
+    # --- journal ---------------------------------------------------------------------------------------------
 
     def read_journal(self) -> bool:
         """The journal; False where there is none, or none that may be read, and files may be read in its place."""
         known = self.remembered.get("journal")
-        remembered = known if isinstance(known, dict) else {}
+        # A journal that cannot be read for once is read on from the same place when it can be.
+        remembered = self.journal_mark = known if isinstance(known, dict) else {}
         try:
             require_journal()
         except Absent as absent:
             if self.wanted.source == "auto" and self._first(LOGIN_FILES):
                 return False
             self.no_logins = self.no_kernel = absent
-            self._say("logs.readable", JOURNAL, absent.status, absent.message)
+            self.tell.say("logs.readable", JOURNAL, absent.status, absent.message, remedy=absent.remedy)
             return True
-        self._oldest = 0.0
-        self.journal_mark = remembered
+        # What files told meanwhile is not told again.
+        self._oldest = self.progress.until([*LOGIN_FILES, *KERNEL_FILES])
+        self._times = []
+        before = self._counts()
         try:
             trail = follow_journal(
                 remembered, matches=MATCHES, fields=FIELDS, first_time=self.begin, budget=self.wanted.max_bytes
             )
             try:
-                self._take_entries(trail.blocks())
+                odd = self._take_entries(trail.blocks())
             finally:
                 self.journal_mark = trail.mark()
         except MaintenanceError as error:
-            self._say("logs.readable", JOURNAL, "unknown", f"the journal cannot be read on: {error.message}")
+            words = f"the journal cannot be read on: {error.message}"
+            self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
             self.no_logins = self.no_kernel = Absent(error.message, status="unknown")
             return True
-        self._say("logs.readable", JOURNAL, "ok", f"the journal: {counted(trail.lines, 'new line')} read")
-        self._tell_reading(JOURNAL, "the journal", joined(trail.losses), trail.behind)
-        self._tell_skipped(JOURNAL, "the journal", trail.cut_lines, trail.lines)
+        heard = Heard(read=True, lines=trail.lines, odd=odd)
+        self._cover(JOURNAL, known=bool(remembered), whole=not trail.behind, before=before)
+        self.review.formless += odd
+        self.no_logins = self.no_kernel = absence([], {"the journal": heard})
+        self.tell.read(JOURNAL, "the journal", heard)
+        self.tell.missing(JOURNAL, "the journal", joined(trail.losses), trail.behind)
+        self.tell.skipped(JOURNAL, "the journal", max(trail.cut_lines, odd), trail.lines)
         return True
 
-    def _take_entries(self, blocks: Iterator[bytes]) -> None:
+    def _take_entries(self, blocks: Iterator[bytes]) -> int:
+        """How many entries were not understood: no line may end the reading of all the others."""
+        odd = 0
         for block in blocks:
             for raw in block.splitlines():
-                line = read_entry(raw)
-                if line is not None:
-                    self.take(line)
+                try:
+                    line = read_entry(raw)
+                    if line is not None:
+                        self.take(line)
+                    else:
+                        odd += 1
+                except ODD:
+                    odd += 1
+        return odd
 
     # --- files -----------------------------------------------------------------------------------------------
 
@@ -140,17 +171,29 @@ class Collector:
         named, empty = live_logs(self.wanted.files)
         named += self._vanished(named)
         for pattern in empty:
-            self._say("logs.readable", pattern, "unknown", f"{pattern}: no such file")
+            self.tell.say("logs.readable", pattern, "unknown", f"{pattern}: no such file", remedy=MISSING)
         logins = named or self._first(LOGIN_FILES)
         kernel = [] if named else self._first(KERNEL_FILES)
-        paths = dict.fromkeys([*logins, *kernel])
-        read = {path: self._read_file(path, self._take_syslog) for path in list(paths)[:MAX_FILES]}
-        if not any(read.get(path) for path in logins):
-            self.no_logins = _absent(self.wanted.files or LOGIN_FILES, logins)
-        elif not named and logins[0] in SHARED_FILES:
+        paths = self._within(list(dict.fromkeys([*logins, *kernel])), "files")
+        # What the journal told is not told again; the times in files are whole seconds.
+        told = self.progress.until([JOURNAL]) // 1 if self.wanted.source == "auto" else 0.0
+        heard = {path: self._read_file(path, self._take_syslog, after=told) for path in paths}
+        for_logins = {path: heard[path] for path in logins if path in heard}
+        for_kernel = {path: heard[path] for path in kernel or named if path in heard}
+        self.review.formless += sum(one.odd for one in for_logins.values())
+        self.no_logins = absence(self.wanted.files or LOGIN_FILES, for_logins)
+        self.no_kernel = absence(self.wanted.files or KERNEL_FILES, for_kernel)
+        if self.no_logins is None and not named and logins[0] in SHARED_FILES:
             self._doubt_shared(logins[0])
-        if not any(read.get(path) for path in kernel or named):
-            self.no_kernel = _absent(self.wanted.files or KERNEL_FILES, kernel or named)
+
+    def _within(self, paths: Sequence[str], item: str) -> Sequence[str]:
+        """As many as one run reads; of the others it is told that they were not read, and how far they are is kept."""
+        left = paths[MAX_FILES:]
+        if left:
+            words = f"{counted(len(left), 'file')} not read, for one run reads {MAX_FILES}: from {left[0]} on"
+            self.tell.say("logs.readable", item, "unknown", words, remedy="Name fewer files.")
+            self._keep_marks(left)
+        return paths[:MAX_FILES]
 
     def _doubt_shared(self, path: str) -> None:
         """A file of everything may be one without logins (``authpriv.none``); where it once had some, it has all."""
@@ -184,72 +227,65 @@ class Collector:
         """The files of the user's own applications."""
         for application in self.wanted.applications:
             paths, _empty = live_logs(application.files)
+            named = ", ".join(application.files)
             if not paths:
-                named = ", ".join(application.files)
-                self._say("logs.readable", named, "unknown", f"{named}: no file of {application.name} is there")
-            for path in paths[:MAX_FILES]:
+                words = f"{named}: no file of {application.name} is there"
+                self.tell.say("logs.readable", named, "unknown", words, remedy=MISSING)
+            for path in self._within(paths, named):
                 self._read_file(path, self._reader_of(application))
 
-    def _read_file(self, path: str, take: Callable[[str], bool]) -> bool:
-        """Read what is new in a file; whether it could be read. ``take`` says whether the form of a line is known."""
+    def _read_file(self, path: str, take: Callable[[str], bool], *, after: float = 0.0) -> Heard:
+        """Read what is new in a file. ``take`` says whether the form of a line is known; ``after`` is a Unix time."""
         known = self._known(path)
-        self._oldest = 0.0 if known else self.begin
+        self._oldest = max(after, 0.0 if known else self.begin)
+        self._times = []
+        before = self._counts()
         trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)
         odd = 0
         for block in trail.blocks():
             for raw in block.decode("utf-8", "replace").split("\n"):
-                if raw and not take(raw):
+                try:
+                    odd += 1 if raw and not take(raw) else 0
+                except ODD:
                     odd += 1
         self.marks[path] = trail.mark()
         # Between a rotation and the next line there may be no log, and its older pieces are all there is to read.
         older = trail.gone and bool(trail.pieces)
+        heard = Heard(older or not trail.unreadable, trail.unreadable, trail.lines, odd)
         if older:
             words = f"{path} is not there; {counted(trail.lines, 'new line')} read from its older pieces"
-            self._say("logs.readable", path, "info", words)
+            self.tell.say("logs.readable", path, "info", words)
         elif trail.unreadable:
-            self._say("logs.readable", path, "unknown" if trail.gone else "skipped", f"{path} {trail.unreadable}")
+            self.tell.unreadable(path, trail.unreadable, gone=trail.gone)
         else:
-            self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
+            self.tell.read(path, path, heard)
+        if heard.read:
+            self._cover(path, known=bool(known), whole=not trail.behind, before=before)
         if trail.lost or not trail.unreadable:
-            self._tell_reading(path, path, trail.lost, trail.behind)
-            self._tell_skipped(path, path, trail.cut_lines + odd, trail.lines)
-        return older or not trail.unreadable
+            self.tell.missing(path, path, trail.lost, trail.behind)
+            self.tell.skipped(path, path, trail.cut_lines + odd, trail.lines)
+        return heard
 
-    def _tell_reading(self, item: str, name: str, lost: Loss | None, behind: int) -> None:
-        """What is missing of what was read, and what is left of it."""
-        status, words = loss_words(lost) if lost else ("ok", "no line was lost")
-        self._say("logs.lost", item, status, f"{name}: {words}")
-        if behind == UNMEASURED:
-            self._say("logs.behind", item, "info", f"{name}: {REST}")
-        else:
-            phrase = f"{name}: left for the next run"
-            self.findings.append(self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book))
+    def _counts(self) -> tuple[int, int]:
+        return self.review.failures, self.blocks.packets
 
-    def _tell_skipped(self, item: str, name: str, odd: int, lines: int) -> None:
-        """The share of lines that were cut, or have no time and sender where a syslog daemon writes them."""
-        if odd:
-            share = round(100 * odd / max(1, lines, odd), 2)
-            note = f"{odd} of {counted(lines, 'line')}"
-            phrase = f"{name}: lines that are too long, or in no form of syslog"
-            self.findings.append(
-                self.catalogue.measured("logs.skipped_lines", item, share, phrase, book=self.book, note=note)
-            )
+    def _cover(self, source: str, *, known: bool, whole: bool, before: tuple[int, int]) -> None:
+        """Note which span of time a source was read over, and what it brought."""
+        failures, packets = (now - then for now, then in zip(self._counts(), before))
+        self.progress.add(source, known=known, times=self._times, whole=whole, failures=failures, packets=packets)
 
     def _take_syslog(self, raw: str) -> bool:
-        line = self._stamps.read(raw)
+        line = self._stamps.read(raw[:_MAX_RAW])
         if line is not None:
             self.take(line)
         return line is not None
-
-    def __post_init__(self) -> None:
-        self._stamps = Stamps(self.now)
-        self._oldest = self.begin
 
     def _reader_of(self, application: Application) -> Callable[[str], bool]:
         def take(raw: str) -> bool:
             told = application.read(raw)
             # A login without a time is taken, for it was read for the first time.
             if told is not None and (not told[1].when or told[1].when >= self._oldest):
+                self._meet(told[1].when)
                 self.review.happen(*told)
             # An application may log whatever it likes between its logins.
             return True
@@ -262,20 +298,20 @@ class Collector:
         """A line of the host's own, from wherever it came."""
         if line.when < self._oldest:
             return
+        self._meet(line.when)
         if line.program == "kernel":
             message, times = unrepeated(line.message)
             packet = firewall.parse(message)
-            if packet is not None:
+            if packet is not None and line.uid is not None:
+                # The kernel is no process, so it has no user.
+                self.review.disbelieve(line, message, times)
+            elif packet is not None:
                 self.blocks.take(packet, line.when, times)
         else:
             self.review.take(line)
 
-    def _say(self, check: str, item: str, status: Status, words: str) -> None:
-        remedy = "Run the check with become." if status == "skipped" else ""
-        self.findings.append(self.catalogue.stated(check, item, status, words, remedy=remedy))
-
-
-def _absent(expected: Sequence[str], there: Sequence[str]) -> Absent:
-    if there:
-        return Absent(f"{', '.join(there)} cannot be read", remedy="Run the check with become.")
-    return Absent(f"none of {', '.join(expected)} is there")
+    def _meet(self, when: float) -> None:
+        """The times of the first and of the last line of a source."""
+        if when:
+            first, last = self._times or (when, when)
+            self._times = [min(first, when), max(last, when)]

@@ -12,6 +12,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+#: Characters of a message that are looked at. sshd writes up to 1024 bytes, and whoever writes more has no good reason.
+MAX_MESSAGE = 4096
+
 
 class Kind(Enum):
     """What happened, as far as the counting goes."""
@@ -86,6 +89,16 @@ def address_of(text: str) -> str:
         return ""
     mapped = getattr(address, "ipv4_mapped", None)
     return str(mapped or address)
+
+
+@lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """Who an address counts as: itself, or its /64 where it is IPv6, for of those every customer has a whole one."""
+    if ":" not in address:
+        return address
+    network = ipaddress.IPv6Network(f"{address}/64", strict=False)
+    # The loopback and its like have nothing but zeros in front.
+    return str(network) if int(network.network_address) else address
 
 
 @lru_cache(maxsize=4096)

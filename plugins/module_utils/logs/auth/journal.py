@@ -30,16 +30,18 @@ FIELDS = ("MESSAGE", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_PID", "_UID", "_COMM",
 def line_of(entry: Mapping[str, Any]) -> Line | None:
     """An entry of the journal as a line; None for one without words or time."""
     message, when = _text(entry.get("MESSAGE")), _text(entry.get("__REALTIME_TIMESTAMP"))
-    if not message or not when.isdecimal():
+    if not message or not when.isdecimal() or len(when) > 18:
         return None
     uid = _text(entry.get("_UID"))
-    program = "kernel" if entry.get("_TRANSPORT") == "kernel" else _text(entry.get("SYSLOG_IDENTIFIER"))
+    kernel = entry.get("_TRANSPORT") == "kernel"
+    program = "kernel" if kernel else _text(entry.get("SYSLOG_IDENTIFIER"))
     return Line(
         when=int(when) / 1e6,
         program=program,
         message=message.lstrip(" "),
         pid=_text(entry.get("SYSLOG_PID")) or _text(entry.get("_PID")),
-        uid=int(uid) if uid.isdecimal() else None,
+        # Root may write to the kernel's own log, and the kernel itself is nobody.
+        uid=int(uid) if uid.isdecimal() and len(uid) <= 10 and not kernel else None,
         comm=_text(entry.get("_COMM")),
         exe=_text(entry.get("_EXE")),
     )

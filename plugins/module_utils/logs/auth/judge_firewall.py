@@ -32,13 +32,13 @@ def judge_blocked(view: View) -> Iterator[Answer]:
     if blocks.other:
         prefixes = ", ".join(f"'{prefix}' {amount}" for prefix, amount in blocks.other_prefixes.commonest(4))
         evidence.append(f"logged without a word of blocking: {blocks.other} ({prefixes})")
-    note = f"{blocks.packets} {view.spanned} from {_sources(blocks)}"
+    note = f"{blocks.packets} {view.spanned('packets')} from {_sources(blocks)}"
     if not blocks.packets + blocks.other + blocks.outgoing_packets:
-        note = f"no rule of the firewall logged anything {view.spanned}"
+        note = f"no rule of the firewall logged anything {view.spanned('packets')}"
     if blocks.allowed:
         note += f"; {blocks.allowed} of allowed networks not judged"
     yield from view.measure(
-        "logs.firewall_blocked", "incoming", round(blocks.packets / view.hours, 2), "Blocked packets an hour",
+        "logs.firewall_blocked", "incoming", view.rate("packets", blocks.packets), "Blocked packets an hour",
         evidence=evidence, note=note,
     )  # fmt: skip
 

@@ -37,23 +37,39 @@ def judge_failures(view: View) -> Iterator[Answer]:
     failures = _failures(review)
     addresses = [pair for pair in review.sources.heaviest() if pair[1].failures]
     evidence = [f"by method: {_counts(review.methods.most_common(5))}"] if review.methods else []
-    evidence += [_source_words(address, source, view) for address, source in addresses[:_SHOWN]]
-    users = [pair for pair in review.accounts.heaviest() if pair[1].attempts][: _SHOWN - 3]
-    if users:
-        said = ", ".join(f"{user}{' (no such user)' if one.invalid else ''}: {one.attempts}" for user, one in users)
-        evidence.append(f"users: {said}")
+    evidence += [_source_words(address, source, view, review) for address, source in addresses[:_SHOWN]]
+    evidence += _users(review)
     if review.sources.dropped:
         evidence.append(
             f"beyond {CAPACITY} addresses only the busiest are told apart; let go: {review.sources.dropped}"
         )
     if review.dropped:
         evidence.append(f"sshd itself turned away {counted(review.dropped, 'connection')}")
-    note = f"{failures} {view.spanned} by {_many(len(addresses), review.sources.dropped, 'address', 'addresses')}"
+    by = _many(len(addresses), review.sources.dropped, "address", "addresses")
+    note = f"{failures} {view.spanned('failures')} by {by}"
     if review.allowed:
         note += f"; {review.allowed} of allowed networks and users not judged"
-    rate = round(failures / view.hours, 2)
+    rate = view.rate("failures", failures)
     yield from view.measure("logs.auth_failures", "logins", rate, "Failed logins an hour", evidence=evidence, note=note)
     yield from _metrics(review, failures)
+
+
+def _users(review: Review) -> Iterator[str]:
+    """Who was tried most, and how many names are kept back."""
+    shown: list[tuple[str, Account]] = []
+    hidden, attempts = 0, 0
+    for user, one in review.accounts.heaviest():
+        if review.may_show(user):
+            shown.append((user, one))
+        else:
+            hidden, attempts = hidden + 1, attempts + one.attempts
+    if shown:
+        users = (
+            f"{user}{' (no such user)' if one.nobody else ''}: {one.attempts}" for user, one in shown[: _SHOWN - 3]
+        )
+        yield f"users: {', '.join(users)}"
+    if hidden:
+        yield f"{_kept_back(hidden)}, with {counted(attempts, 'attempt')}, for any may be a password"
 
 
 def judge_brute_force(view: View) -> Iterator[Answer]:
@@ -75,7 +91,7 @@ def judge_spray(view: View) -> Iterator[Answer]:
     ranked = _ranked(review, lambda source: len(source.users))
     most = ranked[0][1].users if ranked else Few(1)
     evidence = [
-        f"{address}: {source.users.counted('user', 'users')} such as {_names(source.users)}"
+        f"{address}: {source.users.counted('user', 'users')} such as {_names(source.users, review)}"
         for address, source in ranked[:_SHOWN]
         if len(source.users) > 1
     ]
@@ -97,7 +113,7 @@ def judge_distributed(view: View) -> Iterator[Answer]:
     )
     most = ranked[0][1].addresses if ranked else Few(1)
     evidence = [
-        f"{user}{' (no such user)' if one.invalid else ''}: {one.addresses.counted('address', 'addresses')}, "
+        f"{user}{' (no such user)' if one.nobody else ''}: {one.addresses.counted('address', 'addresses')}, "
         f"{counted(one.attempts, 'attempt')}"
         for user, one in ranked[:_SHOWN]
         if len(one.addresses) > 1
@@ -164,11 +180,14 @@ def judge_forged(view: View) -> Iterator[Answer]:
 def judge_unparsed(view: View) -> Iterator[Answer]:
     """The share of lines that were not understood."""
     review = given(view.logins)
-    share = round(100 * review.unparsed.number / review.lines, 2) if review.lines else 0.0
-    note = f"{review.unparsed.number} of {counted(review.lines, 'line')}"
-    yield from view.measure(
-        "logs.auth_unparsed", "lines", share, "Lines not understood", evidence=_examples(review.unparsed), note=note
-    )
+    # Whose a line is that has no sender, nobody knows; it may well be sshd's.
+    odd, lines = review.unparsed.number + review.formless, review.lines + review.formless
+    share = round(100 * odd / lines, 2) if lines else 0.0
+    evidence = _examples(review.unparsed)
+    if review.formless:
+        evidence = [f"in no form that is known: {counted(review.formless, 'line')}", *evidence]
+    note = f"{odd} of {counted(lines, 'line')}"
+    yield from view.measure("logs.auth_unparsed", "lines", share, "Lines not understood", evidence=evidence, note=note)
 
 
 def _told(view: View, check: str, item: str, phrase: str, some: Some, *, note: str = "") -> Iterator[Answer]:
@@ -189,15 +208,22 @@ def _ranked(review: Review, size: Callable[[Source], int]) -> list[tuple[str, So
     return sorted((pair for pair in review.sources.heaviest() if size(pair[1])), key=lambda pair: -size(pair[1]))
 
 
-def _source_words(address: str, source: Source, view: View) -> str:
-    rate = source.failures / view.hours
-    tried = f", users: {_names(source.users)}" if len(source.users) else ""
+def _source_words(address: str, source: Source, view: View, review: Review) -> str:
+    rate = source.failures / view.over("failures").hours
+    tried = f", users: {_names(source.users, review)}" if len(source.users) else ""
     return f"{address}: {counted(source.failures, 'failure')}, {rate:.3g} an hour{tried}"
 
 
-def _names(few: Few) -> str:
+def _names(few: Few, review: Review) -> str:
     """The commonest names; each is the client's to choose, and quoted so that nobody takes it for words of ours."""
-    return ", ".join(f"'{name[:32]}'" for name, _amount in few.commonest(5))
+    names = [name for name, _amount in few.commonest(len(few))]
+    shown = [name for name in names if review.may_show(name)]
+    hidden = [_kept_back(len(names) - len(shown))] if len(names) > len(shown) else []
+    return ", ".join([*(f"'{name[:32]}'" for name in shown[:5]), *hidden])
+
+
+def _kept_back(number: int) -> str:
+    return f"{counted(number, 'name')} of no account not shown"
 
 
 def _full(few: Few) -> str:

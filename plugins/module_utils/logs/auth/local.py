@@ -22,14 +22,25 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.ev
 PRIVILEGED_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "adm", "docker", "lxd", "libvirt", "disk", "shadow"})
 
 _PAM_FAILURE = re.compile(
-    r"(?:pam_\w+\((?P<service>[^):]*):\w+\): authentication failure;|PAM (?P<more>\d+) more authentication failures?;)"
-    r" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=(?P<ruser>\S*) rhost=(?P<rhost>\S*)\s*(?: user=(?P<user>.*))?$",
+    r"(?:pam_\w+\((?P<service>[^):]*):\w+\): authentication failure;"
+    r"|PAM (?P<more>\d{1,4}) more authentication failures?;)"
+    r" logname=\S* uid=\d+ euid=\d+ tty=\S* ruser=(?P<ruser>\S*) rhost=(?P<rhost>\S*) {0,2}(?: user=(?P<user>.*))?$",
     re.DOTALL,
 )
 _PAM_PASSWORD = re.compile(r"pam_unix\((\w[\w-]*):chauthtok\): password changed for (.*)$", re.DOTALL)
-_PAM_ANY = re.compile(r"pam_\w+\([^)]*\): |PAM service\(|PAM \d+ more ")
+_PAM_ANY = re.compile(r"pam_\w+\([^)]*\): |PAM service\(|PAM \d{1,4} more ")
 
-_SUDO = re.compile(r"\s*(\S+) : (.*)$", re.DOTALL)
+_SUDO = re.compile(r"\s{0,40}(\S+) : (.*)$", re.DOTALL)
+#: Why sudo refuses (``log_denial``, ``log_auth_failure`` and their callers). Of any other words none are repeated.
+_SUDO_REASONS = re.compile(
+    r"(?:user NOT in sudoers|user NOT authorized on host|command not allowed|\d{1,4} incorrect password attempts?"
+    r"|a password is required|no tty present and no askpass program specified|sorry, you must have a tty to run sudo"
+    r"|a terminal is required to (?:read|authenticate)|unable to read the password|authentication failure"
+    r"|authentication server error|account validation failure|account or password is expired|password expired"
+    r"|interactive authentication is required)",
+    re.IGNORECASE,
+)
+_CONTINUED = "(command continued)"
 _SUDO_PART = re.compile(r"(TTY|PWD|USER|GROUP|CHROOT|TSID|ENV|HOST|COMMAND)=(.*)$", re.DOTALL)
 
 _SU = re.compile(r"(FAILED SU )?\(to (.*)\) (\S+) on (\S+)$", re.DOTALL)
@@ -53,6 +64,8 @@ def parse_pam(message: str, *, program: str) -> Event | None:
             address=address_of(failure["rhost"]),
             method=failure["service"] or program,
             count=int(failure["more"] or 1),
+            # pam_unix names the user where there is one; services repeat what was typed.
+            invalid=bool(failure["ruser"]) and not failure["user"],
         )
     changed = _PAM_PASSWORD.match(message)
     if changed:
@@ -63,24 +76,28 @@ def parse_pam(message: str, *, program: str) -> Event | None:
 def parse_sudo(message: str) -> Event | None:
     """A command that somebody ran or was refused; of its words only the program is told, the rest may be secret."""
     match = _SUDO.match(message)
+    if match and match[2].startswith(_CONTINUED):
+        # The rest of a command that was too long for one line: whose it was and what it ran was told in the first.
+        return NOISE
     if not match or "=" not in match[2]:
         return NOISE if message.startswith(("pam_", "error", "unable", "a password", "no ")) else None
     user, reason, target, command = match[1], "", "", ""
-    rest, first = match[2], True
-    while rest:
-        part = _SUDO_PART.match(rest)
-        if part and part[1] == "COMMAND":
-            command = part[2].split(" ", 1)[0]
-            break
-        head, _semicolon, rest = rest.partition(" ; ")
-        named = _SUDO_PART.match(head)
-        if named is None and first:
-            reason = head.strip()
+    for number, part in enumerate(match[2].split(" ; ")):
+        named = _SUDO_PART.match(part)
+        if named is None and number == 0:
+            reason = part.strip()
         elif named is not None and named[1] == "USER":
             target = named[2]
-        first = False
-    if reason and not reason.startswith("(command continued)"):
-        return Event(Kind.COMMAND_REFUSED, user=user, method="sudo", target=target, detail=f"{reason}: {command}")
+        elif named is not None and named[1] == "COMMAND":
+            # Behind this word stands what the user gave, and that may look like any of the others.
+            command = named[2].split(" ", 1)[0]
+            break
+    if reason:
+        known = _SUDO_REASONS.match(reason)
+        if not known and not command:
+            return None
+        words = f"{known[0] if known else 'refused'}: {command}"
+        return Event(Kind.COMMAND_REFUSED, user=user, method="sudo", target=target, detail=words)
     return Event(Kind.COMMAND, user=user, method="sudo", target=target or "root", detail=command)
 
 
@@ -111,13 +128,13 @@ _ACCOUNT_LINES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"new group: name=(?P<name>[^,]*), GID="), "group {name} added"),
     (re.compile(r"delete user '(?P<name>.*)'$"), "user {name} removed"),
     (re.compile(r"group '(?P<name>.*)' removed$"), "group {name} removed"),
-    (re.compile(r"add '(?P<name>.*)' to group '(?P<group>.*)'$"), "{name} added to group {group}"),
-    (re.compile(r"user (?P<name>.*) added by (?P<by>.*) to group (?P<group>\S+)$"), "{name} added to group {group}"),
-    (re.compile(r"user (?P<name>.*) removed by (?P<by>.*) from group (?P<group>\S+)$"), "{name} taken from a group"),
-    (re.compile(r"delete '(?P<name>.*)' from group '.*'$"), "{name} taken from a group"),
-    (re.compile(r"change user '(?P<name>.*)' UID from '\d+' to '(?P<uid>\d+)'"), "user {name} got UID {uid}"),
-    (re.compile(r"change user '(?P<name>.*)' (?P<what>\w+)"), "user {name}: {what} changed"),
-    (re.compile(r"(?P<what>lock|unlock) user '(?P<name>.*)' password"), "password of {name}: {what}"),
+    (re.compile(r"add '(?P<name>[^']*)' to group '(?P<group>[^']*)'$"), "{name} added to group {group}"),
+    (re.compile(r"user (?P<name>\S+) added by (?P<by>\S+) to group (?P<group>\S+)$"), "{name} added to group {group}"),
+    (re.compile(r"user (?P<name>\S+) removed by (?P<by>\S+) from group (?P<group>\S+)$"), "{name} taken from a group"),
+    (re.compile(r"delete '(?P<name>[^']*)' from group '[^']*'$"), "{name} taken from a group"),
+    (re.compile(r"change user '(?P<name>[^']*)' UID from '\d+' to '(?P<uid>\d+)'"), "user {name} got UID {uid}"),
+    (re.compile(r"change user '(?P<name>[^']*)' (?P<what>\w+)"), "user {name}: {what} changed"),
+    (re.compile(r"(?P<what>lock|unlock) user '(?P<name>[^']*)' password"), "password of {name}: {what}"),
     (re.compile(r"password for '?(?P<name>[^' ]*)'? changed by "), "password of {name} changed"),
     (
         re.compile(r"changed (?P<what>password expiry|user information) for '?(?P<name>[^']*)'?$"),

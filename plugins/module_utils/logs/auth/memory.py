@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import address_of, network_of
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import (
+    address_of,
+    network_of,
+    source_of,
+)
 
 USERS = 500
 NETWORKS = 50
@@ -26,7 +31,8 @@ class Memory:
     def __init__(self, data: Mapping[str, Any], *, now: float, networks_days: int) -> None:
         self._today = int(now // _DAY)
         self._oldest = self._today - networks_days
-        self.learned = isinstance(data.get("networks"), dict)
+        learned = data.get("learned")
+        self.learned = isinstance(data.get("networks"), dict) and learned is not False
         self.networks: dict[str, dict[str, int]] = {}
         for user, known in _mapping(data.get("networks")).items():
             alive = {
@@ -36,10 +42,10 @@ class Memory:
                 self.networks[str(user)] = alive
         self._failures: dict[str, tuple[int, int, float]] = {}
         for address, entry in _mapping(data.get("failures")).items():
-            if address_of(str(address)) and isinstance(entry, list) and len(entry) == 3 and all(map(_is_number, entry)):
-                self._failures[str(address)] = (int(entry[0]), int(entry[1]), float(entry[2]))
+            known = address_of(str(address).partition("/")[0])
+            if known and isinstance(entry, list) and len(entry) == 3 and all(map(_is_number, entry)):
+                self._failures[source_of(known)] = (int(entry[0]), int(entry[1]), float(entry[2]))
         ports = data.get("ports")
-        self.ports_learned = isinstance(ports, list)
         self.ports = {str(port) for port in ports} if isinstance(ports, list) else set()
 
     def meet(self, user: str, address: str, when: float) -> bool:
@@ -72,10 +78,11 @@ class Memory:
         heaviest = sorted(alive.items(), key=lambda pair: (pair[1][0] + pair[1][1], pair[1][2]), reverse=True)
         self._failures = dict(heaviest[:ADDRESSES])
 
-    def as_data(self) -> dict[str, Any]:
-        """Plain data for the state."""
+    def as_data(self, *, learned: bool = True) -> dict[str, Any]:
+        """Plain data for the state. ``learned`` is whether this run has seen who logs in here."""
         self._prune()
         return {
+            "learned": self.learned or learned,
             "networks": self.networks,
             "failures": {address: list(entry) for address, entry in self._failures.items()},
             "ports": sorted(self.ports)[:PORTS],
@@ -91,4 +98,4 @@ def _mapping(raw: object) -> Mapping[str, Any]:
 
 
 def _is_number(raw: object) -> bool:
-    return isinstance(raw, (int, float)) and not isinstance(raw, bool)
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw)

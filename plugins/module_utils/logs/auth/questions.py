@@ -58,7 +58,8 @@ def remember(memory: Memory, view: View) -> Mapping[str, Any]:
         memory.add_failures(counted, since=view.now - FAILURES_LAST)
     if isinstance(view.kernel, Blocks):
         memory.ports |= judge_firewall.listener_hits(view).keys()
-    return memory.as_data()
+    # Where logins could not be read, nobody knows yet who logs in from where, and the first who do are not news.
+    return memory.as_data(learned=isinstance(view.logins, Review))
 
 
 def sources(view: View) -> list[dict[str, Any]]:
@@ -72,6 +73,7 @@ def sources(view: View) -> list[dict[str, Any]]:
     # An address that failed to log in says more than one whose packet a firewall threw away.
     addresses = list(dict.fromkeys([*list(failures)[: TOLD // 2], *blocked, *failures]))[:TOLD]
     return [
-        {"address": address, "failures": failures.get(address, 0), "blocked": blocked.get(address, 0)}
+        # The report tells addresses apart by their spelling, and of a /64 the first of its addresses is the spelling.
+        {"address": address.partition("/")[0], "failures": failures.get(address, 0), "blocked": blocked.get(address, 0)}
         for address in addresses
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import senders
@@ -17,7 +17,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.ev
     Kind,
     Line,
     clock_words,
+    source_of,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.guessed import GUESSED
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.memory import Memory
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.stamp import unrepeated
@@ -34,11 +36,12 @@ FOLLOWED = 10
 FAILURES_LAST = 172_800
 _EXAMPLES = 19
 _NAME = 64
+NO_NAME = "(none)"
 
 
 @dataclass
 class Source:
-    """One address. ``passwords`` and ``keys`` are attempts since the last success; and so is
+    """One address, or one /64 of IPv6. ``passwords`` and ``keys`` are attempts since the last success; and so is
     ``pam_since`` of what PAM alone tells."""
 
     burst: Burst
@@ -67,9 +70,16 @@ class Account:
     """One user name that failed to log in."""
 
     attempts: int = 0
+    #: Said not to be there, and said to be there: sshd calls whom it does not let in at all invalid as well.
     invalid: bool = False
+    known: bool = False
     last: float = 0.0
     addresses: Few = field(default_factory=lambda: Few(DISTINCT))
+
+    @property
+    def nobody(self) -> bool:
+        """Whether there is no account of this name."""
+        return self.invalid and not self.known
 
 
 @dataclass
@@ -114,6 +124,8 @@ class Review:
         self.methods: Counter[str] = Counter()
         self.logins: Counter[str] = Counter()
         self.lines = 0
+        #: Lines of a source of logins that have no time and sender in any form that is known.
+        self.formless = 0
         self.failures = 0
         self.allowed = 0
         self.dropped = 0
@@ -126,24 +138,29 @@ class Review:
 
     def take(self, line: Line) -> None:
         """One line of a program that has to do with logins; all others are passed over."""
+        who = senders.sender(line)
         message, times = unrepeated(line.message)
         event = senders.read(line, message)
-        if senders.forged(line, event):
-            self.forged.add(line.when, f"uid {line.uid} as {line.program}: {message}", times)
+        if senders.forged(who, line, event):
+            self.disbelieve(line, message, times)
             return
-        if senders.ours(line.program):
+        if event is None or senders.ours(line.program):
             self.lines += times
             self._span(line.when)
         if event is None:
-            self.unparsed.add(line.when, f"{line.program}: {message}", times)
+            self.unparsed.add(line.when, f"{line.program}: {senders.shown(line, message)}", times)
         elif event.kind is not Kind.NOISE:
             self.happen(event, line, times)
+
+    def disbelieve(self, line: Line, message: str, times: int = 1) -> None:
+        """A line in the name of a program by somebody else: it is told, and counts for nobody."""
+        self.forged.add(line.when, f"uid {line.uid} as {line.program}: {senders.shown(line, message)}", times)
 
     def happen(self, event: Event, line: Line, times: int = 1) -> None:
         """An event, ``times`` over."""
         self._span(line.when)
         if event.kind is Kind.DECEPTIVE:
-            self.forged.add(line.when, f"can be read in two ways: {event.detail}", times)
+            self.forged.add(line.when, f"can be read in two ways: {senders.shown(line, event.detail)}", times)
         elif event.kind in _ATTEMPTS:
             connection = f"{line.program[:4]}{line.pid or event.address}"
             for _time in range(min(times, 1000)):
@@ -154,6 +171,17 @@ class Review:
             self._accept(event, line.when)
         else:
             self._note(event, line.when, times)
+
+    def may_show(self, user: str) -> bool:
+        """Whether a name may be shown. One that no account has is often a password, typed where the name belongs.
+
+        Nobody's secret is what is guessed everywhere, and what was tried from several addresses.
+        """
+        if user.lower() in GUESSED or user == NO_NAME:
+            return True
+        account = self.accounts.known(user)
+        # Of a name that was let go nobody knows any more whose it is.
+        return account is not None and (not account.nobody or len(account.addresses) > 1)
 
     # --- logins ----------------------------------------------------------------------------------------------
 
@@ -168,15 +196,17 @@ class Review:
         if self.settings.allows(event.address, event.user):
             self.allowed += amount
             return
-        user = clean(event.user, limit=_NAME) or "(none)"
+        user = clean(event.user, limit=_NAME) or NO_NAME
         account = self.accounts.at(user)
         account.attempts += amount
         account.invalid = account.invalid or event.invalid
+        account.known = account.known or not event.invalid
         account.last = max(account.last, when)
         if not event.address:
             return
-        account.addresses.add(event.address, amount)
-        source = self.sources.at(event.address)
+        where = source_of(event.address)
+        account.addresses.add(where, amount)
+        source = self.sources.at(where)
         source.attempts += amount
         source.last = max(source.last, when)
         source.users.add(user, amount)
@@ -191,10 +221,10 @@ class Review:
         if not senders.ours(line.program):
             # A service of which PAM alone tells.
             method = event.method or line.program
-            failed = Event(Kind.FAILED, user=event.user, address=event.address, method=method, count=amount)
+            failed = replace(event, kind=Kind.FAILED, method=method, count=amount)
             self._fail(failed, line.when, amount)
         elif event.address and not self.settings.allows(event.address, event.user):
-            source = self.sources.at(event.address)
+            source = self.sources.at(source_of(event.address))
             source.pam += amount
             source.pam_since += amount
             source.last = max(source.last, line.when)
@@ -213,8 +243,8 @@ class Review:
         self._suspect(user, address, method, when)
 
     def _suspect(self, user: str, address: str, method: str, when: float) -> None:
-        source = self.sources.known(address)
-        passwords, keys = self.memory.failures(address, since=when - FAILURES_LAST)
+        source = self.sources.known(source_of(address))
+        passwords, keys = self.memory.failures(source_of(address), since=when - FAILURES_LAST)
         if source is not None:
             # Where sshd tells of no failure PAM does, and PAM knows passwords alone.
             passwords += max(source.passwords, source.pam_since if not source.attempts else 0)
@@ -230,7 +260,7 @@ class Review:
             self.suspects[user, address] = Suspect(user, address, method, failures, when)
         if source is not None:
             source.passwords = source.keys = source.pam_since = 0
-        self.memory.forgive(address)
+        self.memory.forgive(source_of(address))
 
     def _follow(self, user: str, when: float, words: str) -> None:
         for suspect in self.suspects.values():
@@ -263,7 +293,7 @@ class Review:
 
     def _probe(self, event: Event, when: float) -> None:
         if event.address and not self.settings.allows(event.address):
-            source = self.sources.at(event.address)
+            source = self.sources.at(source_of(event.address))
             source.probes += 1
             source.last = max(source.last, when)
 

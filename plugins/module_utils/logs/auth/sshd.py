@@ -33,12 +33,10 @@ _VERDICTS = {"Failed": Kind.FAILED, "Accepted": Kind.ACCEPTED}
 _VERDICT = re.compile(r"(Accepted|Failed|Postponed|Partial) (\S+) for (invalid user )?", re.DOTALL)
 _FROM = re.compile(r" from (\S+) port \d+ ssh2(?=: |$)", re.DOTALL)
 _FINGERPRINT = r"(?:SHA256:[A-Za-z0-9+/]{43}=?|MD5:[0-9a-f:]{47}|\(null\))"
-_KEY = re.compile(
-    rf"[A-Za-z0-9@.+-]+ ({_FINGERPRINT})"
-    rf"(?: ID .* \(serial \d+\) CA [A-Za-z0-9@.+-]+ {_FINGERPRINT})?"
-    r'(?:, client user ".*", client host ".*")?',
-    re.DOTALL,
-)
+_KEY = re.compile(rf"[A-Za-z0-9@.+-]+ ({_FINGERPRINT})")
+_SIGNED = re.compile(rf" \(serial \d{{1,20}}\) CA [A-Za-z0-9@.+-]+ {_FINGERPRINT}")
+_IDENTITY = " ID "
+_CLIENT_USER, _CLIENT_HOST = ', client user "', '", client host "'
 #: Methods whose proof is a key, about which more stands behind the address.
 _KEY_METHODS = frozenset({"publickey", "hostbased"})
 #: Bytes of a name that sshd writes, of which each may become four characters.
@@ -47,8 +45,11 @@ MAX_USER = 100
 _INVALID = re.compile(r"Invalid user (.*) from (\S+)(?: port \d+)?$", re.DOTALL)
 _NOT_ALLOWED = re.compile(r"User (.*?)(?: from (\S+))? not allowed because ", re.DOTALL)
 _REFUSED = re.compile(r"ROOT LOGIN REFUSED FROM (\S+)")
+#: Words of pam_strerror(3), of which one has a "for" of its own; the name behind them ends at the last "from".
 _PAM = re.compile(
-    r"PAM: (?:Have exhausted maximum number of retries for service|.*?) for (illegal user )?(.*) from (\S+)$", re.DOTALL
+    r"PAM: (?:Have exhausted maximum number of retries for service|(?:(?! for ).){1,80}) for "
+    r"(illegal user )?(.*) from (\S+)$",
+    re.DOTALL,
 )
 _MAXIMUM = re.compile(
     r"maximum authentication attempts exceeded for (invalid user )?(.*) from (\S+) port \d+ ssh2$", re.DOTALL
@@ -117,9 +118,9 @@ def _verdict(verdict: re.Match[str]) -> Event | None:
         if not extra:
             readings.append((user, place[1], ""))
         elif by_key and len(user) <= MAX_USER * 4:
-            key = _KEY.fullmatch(extra, 2)
-            if key:
-                readings.append((user, place[1], key[1]))
+            fingerprint = _fingerprint(extra)
+            if fingerprint:
+                readings.append((user, place[1], fingerprint))
     if not readings:
         return None
     if len(readings) > 1:
@@ -128,8 +129,34 @@ def _verdict(verdict: re.Match[str]) -> Event | None:
     return Event(kind, user=user, address=address_of(address), method=method, key=fingerprint, invalid=invalid)
 
 
+def _fingerprint(extra: str) -> str:
+    """The key that is told behind ``: ``, empty where that is not all there is.
+
+    ``<type> <fingerprint>[ ID <identity> (serial <n>) CA <type> <fingerprint>][, client user "..", client host ".."]``
+    Identity, user and host are the client's to choose, so every place is tried at which one could end; in one pass,
+    for they are also chosen to be slow.
+    """
+    key = _KEY.match(extra, 2)
+    if not key:
+        return ""
+    # What is said of the client is the last there is, and ends with a quote.
+    host = extra.rfind(_CLIENT_HOST, 0, -1) if extra.endswith('"') else -1
+    ends = [key.end()]
+    if extra.startswith(_IDENTITY, key.end()):
+        ends += [signed.end() for signed in _SIGNED.finditer(extra, key.end() + len(_IDENTITY))]
+    for end in ends:
+        if end == len(extra) or (extra.startswith(_CLIENT_USER, end) and host >= end + len(_CLIENT_USER)):
+            return key[1]
+    return ""
+
+
 def _announced(match: re.Match[str]) -> Event:
     return Event(Kind.ANNOUNCED, user=match[1], address=address_of(match[2] or ""), invalid=True)
+
+
+def _not_allowed(match: re.Match[str]) -> Event:
+    """There is such a user, although sshd calls it invalid from here on."""
+    return Event(Kind.ANNOUNCED, user=match[1], address=address_of(match[2] or ""))
 
 
 def _root_refused(match: re.Match[str]) -> Event:
@@ -171,7 +198,7 @@ _Reader = tuple[re.Pattern[str], Callable[[re.Match[str]], Union[Event, None]]]
 _READERS: Mapping[str, Sequence[_Reader]] = {
     **dict.fromkeys(("Accepted", "Failed", "Postponed", "Partial"), ((_VERDICT, _verdict),)),
     "Invalid": ((_INVALID, _announced),),
-    "User": ((_NOT_ALLOWED, _announced),),
+    "User": ((_NOT_ALLOWED, _not_allowed),),
     "ROOT": ((_REFUSED, _root_refused),),
     "PAM:": ((_PAM, _pam),),
     "maximum": ((_MAXIMUM, _maximum),),

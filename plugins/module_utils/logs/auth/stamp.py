@@ -3,10 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lines of syslog files: the ways in which daemons write time and sender.
 
-``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone),
+``Nov 25 09:51:24 host sshd[450]: ...`` (RFC 3164: no year, the host's zone; with parts of a second or the year in front
+where a template says so),
 ``Nov 25 09:51:24 host auth.info sshd[450]: ...`` (busybox's syslogd; with ``-S`` without host and facility),
-``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...`` (rsyslog's own) and
+``2026-11-25T09:51:24.5+00:00 host sshd[450]: ...`` (rsyslog's own; without a zone in the host's own) and
 ``<38>1 2026-11-25T09:51:24.5+00:00 host sshd 450 - - ...`` (RFC 5424).
+
+Each may stand behind its priority (``<38>``), and each but the last without a host.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from calendar import monthrange
 from collections.abc import Callable
 from datetime import datetime, timezone
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import Line
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.event import MAX_MESSAGE, Line
 
 _MONTHS = {
     name: number
@@ -28,14 +31,22 @@ _MONTHS = {
 _SENDER = r"(?P<program>[^\s:\[]+)(?:\[(?P<pid>[^\]\s]*)\])?: ?(?P<message>.*)$"
 #: The host's name does not end in a colon, or it would be the sender's.
 _HOST = r"(?:\S*[^\s:] (?:[a-z0-9]{1,12}\.[a-z]{1,8} )?)?"
-_TRADITIONAL = re.compile(r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) " + _HOST + _SENDER, re.DOTALL)
-_ISO_STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
-_ISO = re.compile(rf"(?P<stamp>{_ISO_STAMP}) \S+ " + _SENDER, re.DOTALL)
+_PRIORITY = r"(?:<\d{1,3}>)?"
+_PART = r"(?P<part>[.,]\d{1,9})?"
+_TRADITIONAL = re.compile(
+    _PRIORITY + r"(?P<stamp>(?:\d{4} )?[A-Z][a-z]{2} [ \d]?\d \d\d:\d\d:\d\d)" + _PART + " " + _HOST + _SENDER,
+    re.DOTALL,
+)
+_MOMENT = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d"
+_ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
+_ISO = re.compile(rf"{_PRIORITY}(?P<stamp>{_MOMENT}){_PART}(?P<zone> ?{_ZONE})? " + _HOST + _SENDER, re.DOTALL)
 _RFC5424 = re.compile(
-    rf"(?:<\d{{1,3}}>)?1 (?P<stamp>{_ISO_STAMP}) \S+ (?P<program>\S+) (?P<pid>\S+) \S+ "
+    rf"{_PRIORITY}1 (?P<stamp>{_MOMENT}){_PART}(?P<zone>{_ZONE}) \S+ (?P<program>\S+) (?P<pid>\S+) \S+ "
     r'(?:-|(?:\[(?:[^\]"\\]|"(?:[^"\\]|\\.)*"|\\.)*\])+) ?(?P<message>.*)$',
     re.DOTALL,
 )
+#: A line may say in one breath that it was repeated so often; whoever writes more of it exaggerates.
+MAX_TIMES = 1000
 _REPEATED = re.compile(r"message repeated (\d{1,9}) times: \[ ?(.*)\]$", re.DOTALL)
 #: A stamp without a year may be so far ahead of our clock, in seconds, before it is taken for one of last year.
 _AHEAD = 86400.0
@@ -54,40 +65,53 @@ class Stamps:
         match = _TRADITIONAL.match(raw) or _ISO.match(raw) or _RFC5424.match(raw)
         if match is None:
             return None
-        when = self._time(match["stamp"])
+        facts = match.groupdict()
+        when = self._time(f"{facts['stamp']}{(facts.get('zone') or '').strip()}")
         if when is None:
             return None
+        when += float(f"0.{facts['part'][1:]}") if facts["part"] else 0.0
         pid = match["pid"] or ""
         return Line(when, match["program"], match["message"].lstrip(" \ufeff"), pid="" if pid == "-" else pid)
 
     def _time(self, stamp: str) -> float | None:
+        """Unix seconds of a time, whole."""
         # Lines of one second, and often of one minute, follow each other.
         if stamp == self._known[0]:
             return self._known[1]
-        when = self._traditional(stamp) if stamp[0].isalpha() else iso_time(stamp)
+        # 2026-11-25T09:51:24 is 19 characters long, and what stands behind it is a zone.
+        when = iso_time(stamp) if stamp[4:5] == "-" and len(stamp) > 19 else self._in_our_zone(stamp)
         if when is not None:
             self._known = (stamp, when)
         return when
 
-    def _traditional(self, stamp: str) -> float | None:
-        month = _MONTHS.get(stamp[:3])
+    def _in_our_zone(self, stamp: str) -> float | None:
+        if stamp[4:5] == "-":
+            return self._at(int(stamp[:4]), int(stamp[5:7]), int(stamp[8:10]), stamp[11:19])
+        *year, name, day, clock = stamp.split()
+        month = _MONTHS.get(name)
         if month is None:
             return None
-        day, hour, minute, second = int(stamp[4:6]), int(stamp[7:9]), int(stamp[10:12]), int(stamp[13:15])
-        if not (1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
-            return None
+        if year:
+            return self._at(int(year[0]), month, int(day), clock)
         this_year = datetime.fromtimestamp(self._now + _AHEAD, timezone.utc).year
         # The newest year in which the day exists and is not ahead of us: 29 February may be seven years back.
-        for year in range(this_year, this_year - 9, -1):
-            if day > monthrange(year, month)[1]:
-                continue
-            try:
-                when = self._local((year, month, day, hour, minute, second))
-            except (ValueError, OverflowError):
-                continue
-            if when <= self._now + _AHEAD:
+        for candidate in range(this_year, this_year - 9, -1):
+            when = self._at(candidate, month, int(day), clock)
+            if when is not None and when <= self._now + _AHEAD:
                 return when
         return None
+
+    def _at(self, year: int, month: int, day: int, clock: str) -> float | None:
+        """Unix seconds of a time in the host's own zone; None for one that there is not."""
+        hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:8])
+        if not (year >= 1 and 1 <= month <= 12 and hour < 24 and minute < 60 and second <= 60):
+            return None
+        if not 1 <= day <= monthrange(year, month)[1]:
+            return None
+        try:
+            return self._local((year, month, day, hour, minute, second))
+        except (ValueError, OverflowError):
+            return None
 
 
 def iso_time(stamp: str) -> float | None:
@@ -100,14 +124,18 @@ def iso_time(stamp: str) -> float | None:
     try:
         moment = datetime.fromisoformat(f"{whole}{zone}")
         return moment.timestamp() + float(f"0.{fraction or 0}")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
 def unrepeated(message: str) -> tuple[str, int]:
-    """A message and how often it came, where rsyslog wrote ``message repeated 3 times: [ ...]`` in its stead."""
+    """The part of a message that is looked at, and how often it came.
+
+    rsyslog writes ``message repeated 3 times: [ ...]`` in the stead of three.
+    """
+    message = message[:MAX_MESSAGE]
     match = _REPEATED.match(message)
-    return (match[2], int(match[1])) if match else (message, 1)
+    return (match[2], min(int(match[1]), MAX_TIMES)) if match else (message, 1)
 
 
 def _local(parts: tuple[int, ...]) -> float:

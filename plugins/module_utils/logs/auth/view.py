@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.listeners import Listener
@@ -14,13 +15,17 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questio
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.blocks import Blocks
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.progress import Covered, together
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.review import Review
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.settings import Settings
+
+#: What is counted over time, by its name in ``Covered``.
+Counted = Literal["failures", "packets"]
 
 
 @dataclass(frozen=True)
 class View(Words):
-    """``since`` is where the span of this review begins and ``now`` where it ends, in Unix seconds.
+    """``covered`` says of each source over which time it was read; ``now`` is in Unix seconds.
 
     ``logins`` and ``kernel`` are what was added up, or why nothing could be.
     """
@@ -30,15 +35,21 @@ class View(Words):
     kernel: Reading[Blocks]
     sources: Sequence[Finding]
     listeners: Sequence[Listener]
-    since: float
+    covered: Sequence[Covered]
     now: float
 
-    @property
-    def hours(self) -> float:
-        """The hours that were looked at, at least one: a count of minutes says nothing of an hour."""
-        return max(1.0, (self.now - self.since) / 3600)
+    def over(self, counted: Counted) -> Covered:
+        """The time over which something was counted: that of the sources that told of it, or of all where none did."""
+        told = [one for one in self.covered if getattr(one, counted)]
+        return together(told or self.covered, now=self.now)
 
-    @property
-    def spanned(self) -> str:
+    def rate(self, counted: Counted, number: int) -> float:
+        """How often an hour; each source counts over its own time, and what none of them brought over that of all."""
+        parts = [(getattr(one, counted), one.hours) for one in self.covered]
+        rest = number - sum(amount for amount, _hours in parts)
+        return round(sum(amount / hours for amount, hours in parts) + rest / self.over(counted).hours, 2)
+
+    def spanned(self, counted: Counted) -> str:
         """``in 23 h 59 min``."""
-        return f"in {duration(max(1, round(self.now - self.since)))}"
+        over = self.over(counted)
+        return f"in {duration(max(1, round(over.until - over.since)))}"

@@ -6,16 +6,12 @@
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
 import yaml
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import perform
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import collect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.check import check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.checks import CHECKS
@@ -23,61 +19,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.op
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth.questions import QUESTIONS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.modules import auth_log_review
-from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import FIXTURES, NOW
-
-
-class At(Clock):
-    """A clock that says what it is told."""
-
-    def __init__(self, when=NOW):
-        self.when = datetime.fromtimestamp(when, timezone.utc)
-
-    def now(self):
-        return self.when
-
-
-@pytest.fixture
-def run(tmp_path):
-    defaults = {name: option.get("default") for name, option in ARGUMENTS.items()}
-
-    def ran(*checks, when=NOW, check_mode=False, **params):
-        return perform(
-            check,
-            params={
-                **defaults, "max_bytes": 256 * 1024**2, "levels": {}, "checks": list(checks),
-                "state_dir": str(tmp_path / "state"), "state_consumer": "one", "state_acknowledged": None, **params,
-            },
-            check_mode=check_mode,
-            name="auth_log_review",
-            catalogue=CATALOGUE,
-            repair=False,
-            clock=At(when),
-        )  # fmt: skip
-
-    return ran
-
-
-@pytest.fixture
-def auth(tmp_path):
-    path = tmp_path / "auth.log"
-    shutil.copy(FIXTURES / "auth_iso.log", path)
-    return path
-
-
-def by_check(result):
-    return {finding["check"]: finding for finding in result["findings"]}
-
-
-def numbers(result):
-    return {metric["name"]: metric["value"] for metric in result["metrics"]}
-
-
-def iso_lines(*messages, when=NOW, program="sshd[7]"):
-    stamp = datetime.fromtimestamp(when, timezone.utc).isoformat()
-    return "".join(f"{stamp} host {program}: {message}\n" for message in messages)
-
-
-FAILED = "Failed password for root from 203.0.113.9 port 4 ssh2"
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import (
+    FAILED,
+    NOW,
+    At,
+    by_check,
+    iso_lines,
+    numbers,
+)
 
 
 def test_every_check_has_a_question_and_every_question_a_check():
@@ -195,19 +144,6 @@ Nov 25 11:40:03 alpine daemon.info init: process '/sbin/getty 38400 tty1' (pid 2
 Nov 25 11:40:04 alpine kern.warn kernel: [  152.014434] DROP IN=eth0 OUT= MAC= SRC=203.0.113.50 DST=192.0.2.10 LEN=60 \
 TOS=0x00 PREC=0x00 TTL=52 ID=4125 DF PROTO=TCP SPT=51234 DPT=3306 WINDOW=29200 RES=0x00 SYN URGP=0
 """
-
-
-@pytest.fixture
-def usual(tmp_path, monkeypatch):
-    """The usual files of a host, below a folder for the test."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    for name in ("LOGIN_FILES", "KERNEL_FILES", "SHARED_FILES"):
-        monkeypatch.setattr(collect, name, tuple(f"{tmp_path}{path}" for path in getattr(collect, name)))
-    (tmp_path / "var/log").mkdir(parents=True)
-    yield tmp_path / "var/log"
-    monkeypatch.undo()
-    time.tzset()
 
 
 def test_red_hat_s_files(run, usual):

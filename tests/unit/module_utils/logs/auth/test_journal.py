@@ -31,6 +31,11 @@ def test_fields_that_are_no_text():
     assert line_of(entry(1, _TRANSPORT="kernel", SYSLOG_IDENTIFIER="x")).program == "kernel"
 
 
+def test_nobody_but_the_kernel_is_the_kernel():
+    assert line_of(entry(1, _TRANSPORT="kernel", _UID="0")).uid is None
+    assert line_of(entry(1, _TRANSPORT="syslog", SYSLOG_IDENTIFIER="kernel", _UID="1000")).uid == 1000
+
+
 @given(
     st.dictionaries(
         st.sampled_from(["MESSAGE", "__REALTIME_TIMESTAMP", "_UID", "_PID", "SYSLOG_IDENTIFIER", "_COMM"]),

@@ -235,7 +235,7 @@ def test_what_is_remembered_and_what_the_fleet_is_told(review):
     fail(review, 1, address="198.51.100.4")
     for number in range(2 * TOLD):
         fail(review, 1, address=f"10.0.{number >> 8}.{number & 255}", first_pid=number + 5000)
-    view = View({}, CATALOGUE, LevelBook(), Settings(), review, None, (), (), START, NOW)
+    view = View({}, CATALOGUE, LevelBook(), Settings(), review, None, (), (), (), NOW)
     told = sources(view)
     assert told[0] == {"address": "203.0.113.9", "failures": 12, "blocked": 0}
     assert len(told) == TOLD

@@ -78,6 +78,41 @@ def test_the_year_is_the_newest_that_is_not_ahead(stamp, now, expected):
     assert stamps(now).read(f"{stamp} host sshd[1]: x").when == expected
 
 
+FAILED = "Failed password for root from 203.0.113.9 port 4 ssh2"
+
+
+@pytest.mark.parametrize(
+    ("start", "when"),
+    [
+        ("Nov 25 11:00:00.123456 h", 0.123456),
+        ("Nov 25 11:00:00 h auth.info", 0),
+        ("Nov 25 11:00:00", 0),
+        ("<38>Nov 25 11:00:00 h", 0),
+        ("<38>2026-11-25T11:00:00Z h", 0),
+        ("<38>1 2026-11-25T11:00:00.5Z h", 0.5),
+        ("2026 Nov 25 11:00:00 h", 0),
+        ("2026-11-25T11:00:00 h", 0),
+        ("2026-11-25 11:00:00,25 h", 0.25),
+        ("2026-11-25T12:00:00.25+01:00 h", 0.25),
+        ("2026-11-25 12:00:00 +0100 h", 0),
+        ("2026-11-25T11:00:00Z", 0),
+        ("2026-11-25T11:00:00+00:00 h auth.info", 0),
+    ],
+)
+def test_forms_that_templates_make(start, when):
+    sender = " sshd 7 - - " if start.startswith("<38>1 ") else " sshd[7]: "
+    line = stamps().read(f"{start}{sender}{FAILED}")
+    assert (line.program, line.pid, line.message) == ("sshd", "7", FAILED)
+    assert line.when == pytest.approx(NOW - 3600 + when)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2026-13-25T11:00:00", "2026-11-31 11:00:00", "0000-11-25T11:00:00", "0000 Nov 25 11:00:00"]
+)
+def test_what_is_no_day_is_no_line(stamp):
+    assert stamps().read(f"{stamp} host sshd[1]: x") is None
+
+
 @pytest.mark.parametrize("stamp", ["Foo 25 09:51:24", "Nov 31 09:51:24", "Nov 25 24:00:00", "Nov  0 09:51:24"])
 def test_what_is_no_time_is_no_line(stamp):
     assert stamps().read(f"{stamp} host sshd[1]: x") is None

@@ -131,7 +131,7 @@ def test_what_is_personal_or_secret_goes_out_of_a_template(line: bytes, wanted: 
 def test_a_statement_is_not_shown_although_it_is_included() -> None:
     text = CSV.format(severity="LOG", state="00000", message="statement: select smith from tickets")
     digest = review(text, wanted=Wanted(include=[re.compile(b"tickets")], examples=True))
-    (kind,) = digest.kinds.values()
+    (kind,) = list(digest.kinds.values())
     assert (kind.text, kind.example) == ("LOG: statement: <statement>", "LOG: statement: <statement>")
 
 
@@ -143,7 +143,7 @@ def test_a_row_below_an_exception_is_not_shown() -> None:
         "DETAIL:  Key (name)=(John Smith) already exists.\n"
     )
     digest = review(text, wanted=Wanted(examples=True))
-    (kind,) = digest.kinds.values()
+    (kind,) = list(digest.kinds.values())
     assert "UniqueViolation: duplicate key value" in kind.text
     assert "John" not in kind.text + kind.example
 
