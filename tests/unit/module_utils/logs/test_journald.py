@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     Archived,
     Folder,
