@@ -123,10 +123,16 @@ options:
     description: Whether only networks of addresses are shown, a /24 or a /48.
     type: bool
     default: false
+  first_hours:
+    description:
+      - How many hours of the past the first review of a log looks at, by the times of its lines; V(0) for all of it.
+      - Where its lines hold no time that is known, it begins O(max_bytes) before the end.
+    type: float
+    default: 24
   max_bytes:
     description:
       - How much of each log one run reads, at least V(1M). What is left is told, and read by the next run. The first
-        run begins so many bytes before the end.
+        run begins no more than so many bytes before the end.
     type: bytes
     default: 2G
   workers:

@@ -32,7 +32,8 @@ GOACCESS_FORMAT = '%h - %^ [%d:%t %^] "%r" %s %b "%R" "%u" rt=%T urt="%^"'
 def review(log: Path, *, workers: int = 1) -> dict[str, Any]:
     """The figures of the log, as the module counts them in a process of its own."""
     params = {
-        "logs": [{"path": str(log)}], "workers": workers, "max_bytes": "1T", "state_dir": str(log.parent / "state"),
+        "logs": [{"path": str(log)}], "workers": workers, "first_hours": 0, "max_bytes": "1T",
+        "state_dir": str(log.parent / "state"),
     }  # fmt: skip
     done = perform_alone("logs.access", name="access_log_review", params=params, keys=["logs"], check_mode=True)
     return {**done["logs"][0], "peak_mib": done["peak_mib"]}

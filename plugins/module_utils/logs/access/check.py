@@ -27,7 +27,13 @@ def check(context: Context) -> Result:
     if not checks:
         raise OptionError("checks", context.params.get("checks"), f"globs that match some of {', '.join(QUESTIONS)}")
     wanted = read_options(context.params)
-    collector = Collector(wanted=wanted, catalogue=context.catalogue, book=context.book, remembered=context.memory)
+    collector = Collector(
+        wanted=wanted,
+        catalogue=context.catalogue,
+        book=context.book,
+        remembered=context.memory,
+        now=context.clock.now(),
+    )
     collector.read()
     baselines: dict[str, Any] = {}
     logs = []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge, Verdict
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS, Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Head, script
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import LONG_HEAD, Row
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
@@ -40,7 +40,7 @@ class Missing(NamedTuple):
 
 
 class CloserLook:
-    """Notes in a tally what single rows are worth telling. ``place`` is where in the log they stand, and only grows.
+    """Notes in a tally what single rows are worth telling.
 
     ``rows`` takes the rows of all heads that were added, in the order of their lines.
     """
@@ -50,7 +50,6 @@ class CloserLook:
         self.judge = judge
         self.parse_line = parse_line
         self.forwarded = forwarded
-        self.place = 0
         self.rows: list[bytes] = []
         self._heads: dict[bytes, Head] = {}
         self._missing: dict[bytes, Missing] = {}
@@ -106,7 +105,6 @@ class CloserLook:
     def _note(self, head: bytes, known: Head, row: Row) -> None:
         """A row whose head is an attack, a login or an upload; it is counted in its cell as well."""
         size, _seconds, address = row
-        self.place += 1
         if known.verdict.attack:
             self._note_answer(known, size, address)
         if known.part:
@@ -124,7 +122,7 @@ class CloserLook:
                         place=known.place,
                         kind=known.verdict.kinds[0],
                         address=_text(address),
-                        size=int(size) if size.isdigit() else 0,
+                        size=int(size) if size.isdigit() and len(size) <= MAX_DIGITS else 0,
                     )
                 )
             else:
@@ -139,12 +137,12 @@ class CloserLook:
         elif known.part == "fetch":
             _count_bounded(tally.fetched, known.path)
         elif known.part == "success":
-            tally.add_login(_text(address), self.place)
+            tally.add_login(_text(address))
         else:
             suspect = tally.suspect(_text(address))
             if suspect:
                 suspect.failures += 1
-                suspect.first_failure = self.place if suspect.first_failure < 0 else suspect.first_failure
+                suspect.run += 1
 
     def _name_users(self, columns: Columns, addresses: Sequence[bytes]) -> None:
         """Who failed to log in, of those lines that name a user."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
@@ -16,6 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Baselines
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.beginning import bytes_since
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.choosing import (
     SAMPLE,
     Chosen,
@@ -57,6 +59,7 @@ class Collector:
     catalogue: Catalogue
     book: LevelBook
     remembered: Mapping[str, Any]
+    now: datetime
     findings: list[Finding] = field(default_factory=list)
     marks: dict[str, Any] = field(default_factory=dict)
     reviewed: list[Reviewed] = field(default_factory=list)
@@ -98,7 +101,7 @@ class Collector:
     def _read_log(self, path: str, wish: Wish) -> None:
         marks = self.remembered.get("files")
         known = marks.get(path) if isinstance(marks, Mapping) else None
-        trail = follow(path, known, first=self.wanted.max_bytes, budget=self.wanted.max_bytes)
+        trail = follow(path, known, first=self._first(path, known), budget=self.wanted.max_bytes)
         # Whoever takes the lines apart knows how many they are.
         blocks = trail.blocks(count=False)
         first = next(blocks, b"")
@@ -116,6 +119,13 @@ class Collector:
             self.reviewed.append(Reviewed(path, Tally(), "nothing new was there", timed=False))
         self.marks[path] = trail.mark()
         self._tell(trail)
+
+    def _first(self, path: str, known: object) -> int:
+        """How many bytes before its end a log is begun that was never read."""
+        if known or not self.wanted.first_hours:
+            return self.wanted.max_bytes
+        since = bytes_since(path, self.now - timedelta(hours=self.wanted.first_hours))
+        return self.wanted.max_bytes if since is None else min(since, self.wanted.max_bytes)
 
     def baselines_of(self, path: str) -> Baselines:
         """What earlier runs saw of a log's routes."""

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.formats import Format, Piece
 
+#: No answer is larger than so many digits can say.
+MAX_DIGITS = 15
 #: A block's columns, of equal length. A head is what a request is judged by: ``GET /path?query HTTP/1.1" 200``.
 NO_COLUMN: Sequence[bytes] = ()
 
@@ -58,6 +60,8 @@ class Quick:
 
 #: More lines than this share left to the strict expression, and the quick one is changed for one that names users.
 _LEFT = 0.05
+#: So many blocks with little in them that is a request, and the log is left to the strict one.
+_POOR = 4
 
 
 @dataclass
@@ -73,19 +77,24 @@ class Expression:
     strict_places: dict[str, int]
     backslash_quotes: bool
     whole_head: bool
+    #: How many blocks held more of other lines than of requests.
+    poor: int = 0
 
     def columns(self, block: bytes) -> Columns:
         """The requests of a block of whole lines; the others are left out."""
-        if self.backslash_quotes and b"\\" in block and b'\\"' in block:
+        # What runs to the next blank runs far where there is none, and from every line anew.
+        if self.poor >= _POOR or (self.backslash_quotes and b"\\" in block and b'\\"' in block):
             return self._strict_columns(block)
         width = self.quick.pattern.groups + 1
         flat = self.quick.pattern.split(block)
         columns = self._quick_columns(flat, width)
         if b"\n" in b"".join(columns.addresses):
             # A line of one word has become part of the next one's address.
+            self.poor += 1
             return self._strict_columns(block)
         between = b"".join(flat[0::width])
         columns.lines = len(columns.heads) + between.count(b"\n")
+        self.poor += columns.lines > 2 * len(columns.heads)
         return self._completed(columns, between) if between else columns
 
     def _quick_columns(self, flat: list[bytes], width: int) -> Columns:

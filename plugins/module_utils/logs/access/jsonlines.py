@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS, Columns
 
 #: Under which names the parts of a request are looked for, the first that an object has; a point goes into an object.
 FIELD_NAMES: Mapping[str, Sequence[str]] = {
@@ -55,7 +55,7 @@ class JsonLines:
         return Columns(
             [head for _row, head in paired if head],
             self._column(kept, self.address),
-            self._column(kept, "size"),
+            [size if size.isdigit() and len(size) <= MAX_DIGITS else b"-" for size in self._column(kept, "size")],
             self._column(kept, self.seconds),
             self._column(kept, "agent"),
             self._column(kept, "user"),

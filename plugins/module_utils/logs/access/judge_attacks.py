@@ -147,18 +147,14 @@ def judge_login_success(view: View) -> Iterator[Answer]:
     """Addresses that were let in after they had been refused."""
     for log in view.with_requests():
         crossed = sorted(
-            (
-                (one.failures, address)
-                for address, one in log.tally.suspects.items()
-                if one.failures and log.tally.logins.get(address, -1) > one.first_failure
-            ),
+            ((one.crossed, address) for address, one in log.tally.suspects.items() if one.crossed),
             reverse=True,
         )
         yield from view.measure(
             "logs.http_login_success",
             log.path,
             crossed[0][0] if crossed else 0,
-            f"{log.path}: most refusals of an address that was then let in",
+            f"{log.path}: most refusals in a row of an address that was then let in",
             note=f"{counted(len(crossed), 'such address', 'such addresses')}" if crossed else "",
             evidence=[f"{view.address(address)}: {counted(many, 'refusal')}" for many, address in crossed[:_NAMED]],
         )

@@ -58,6 +58,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "max_routes": {"type": "int", "default": 500},
     "min_requests": {"type": "int", "default": 50},
     "mask_addresses": {"type": "bool", "default": False},
+    "first_hours": {"type": "float", "default": 24},
     "max_bytes": {"type": "bytes", "default": "2G"},
     "workers": {"type": "int", "default": 1},
 }
@@ -67,6 +68,7 @@ _LIMITS: Mapping[str, tuple[float, float, str]] = {
     "paranoia": (1, 3, "a paranoia level from 1 to 3"),
     "max_routes": (10, 5000, "a number of routes from 10 to 5000"),
     "min_requests": (1, 1_000_000, "a number of requests from 1 to 1000000"),
+    "first_hours": (0, 87_600, "a number of hours up to 87600, 0 for all that max_bytes allows"),
     "max_bytes": (1024**2, 2**50, "a size of at least 1M"),
     "workers": (1, 64, "a number of processes from 1 to 64"),
 }
@@ -90,6 +92,7 @@ class Wanted:
     max_routes: int
     min_requests: int
     mask: bool
+    first_hours: float
     max_bytes: int
     workers: int
 
@@ -110,6 +113,7 @@ def read_options(params: Mapping[str, Any]) -> Wanted:
         max_routes=params["max_routes"],
         min_requests=params["min_requests"],
         mask=params["mask_addresses"],
+        first_hours=params["first_hours"],
         max_bytes=params["max_bytes"],
         workers=params["workers"],
     )

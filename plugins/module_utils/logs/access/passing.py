@@ -18,7 +18,7 @@ from itertools import repeat
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.closer import CloserLook, ParseLine
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS, Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import (
     Cell,
     CellOf,
@@ -69,11 +69,10 @@ class Pass:
         self.stretch_began = ""
         self.last_block = b""
 
-    def run(self, blocks: Iterable[tuple[int, bytes]]) -> Tally:
-        """Count numbered blocks. Nothing that is made in here refers back to itself, so the collector can rest."""
+    def run(self, blocks: Iterable[bytes]) -> Tally:
+        """Count blocks of whole lines. Nothing that is made here refers back to itself, so the collector can rest."""
         with _no_collector():
-            for number, block in blocks:
-                self.closer.place = max(self.closer.place, number << 32)
+            for block in blocks:
                 for piece in slices(block):
                     self.feed(piece)
             self.count()
@@ -206,7 +205,7 @@ def _keep_sizes(share: Share, sizes: list[bytes]) -> None:
     chosen = sizes[:: max(1, len(sizes) // wanted)]
     share.kept += len(chosen)
     for size in chosen:
-        if size.isdigit():
+        if size.isdigit() and len(size) <= MAX_DIGITS:
             share.sizes.add(int(size))
 
 
@@ -214,7 +213,8 @@ def _total(sizes: list[bytes]) -> int:
     try:
         return sum(map(int, sizes))
     except ValueError:
-        return sum(int(size) for size in sizes if size.isdigit())
+        # Some have sent nothing, and a figure of a thousand digits is none.
+        return sum(int(size) for size in sizes if size.isdigit() and len(size) <= MAX_DIGITS)
 
 
 def _last_forwarded(values: Sequence[bytes]) -> list[bytes]:

@@ -16,7 +16,12 @@ _FOLDS: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"(?=[^g-z]*\d)(?:0x)?[0-9a-f]{12,}|(?=[^G-Z]*\d)[0-9A-F]{12,}"), "{hash}"),
     (re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+"), "{email}"),
     (re.compile(r"(?=[^\d]*\d)(?=[^A-Za-z]*[A-Za-z])[A-Za-z0-9_~=-]{20,}"), "{token}"),
+    # Digits amid letters, twice at least: words end with a number, or begin with one.
+    (re.compile(r"(?=[A-Za-z0-9]{10,}$)(?:[A-Za-z]+\d+){2,}[A-Za-z]*"), "{token}"),
+    (re.compile(r"(?=[A-Za-z0-9]{10,}$)(?:\d+[A-Za-z]+){2,}\d*"), "{token}"),
 )
+#: A capital behind a small letter.
+_CLIMB = re.compile(r"(?<=[a-z])[A-Z]")
 #: A hash or a number between the points or dashes of a file's name: app.3fa94c1e.js, photo-1024.webp.
 _INNER = re.compile(r"(?<=[._-])(?:(?=[a-f]*\d)[0-9a-f]{6,}|\d+|[A-Za-z0-9_]{8}(?=\.(?:js|css|mjs|map)$))(?=[._-]|$)")
 _EXTENSION = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,7}$")
@@ -34,7 +39,7 @@ def fold(path: str) -> str:
 
 def _segment(segment: str) -> str:
     if not segment or (segment.isalpha() and len(segment) <= MAX_SEGMENT):
-        return segment
+        return "{token}" if _is_scrambled(segment) else segment
     for pattern, word in _FOLDS:
         if pattern.fullmatch(segment):
             return word
@@ -46,6 +51,13 @@ def _segment(segment: str) -> str:
                 return word + extension[0]
     segment = _INNER.sub(_inner_word, segment)
     return segment if len(segment) <= MAX_SEGMENT else "{long}"
+
+
+def _is_scrambled(letters: str) -> bool:
+    """``QWxhZGRpbjpvcGVu`` is, ``getElementsByTagName`` and ``XMLHttpRequest`` are not: a third is capitals."""
+    if len(letters) < 12 or letters.islower():
+        return False
+    return sum(map(str.isupper, letters)) > 0.3 * len(letters) and len(_CLIMB.findall(letters)) > 1
 
 
 def _inner_word(match: re.Match[str]) -> str:

@@ -54,8 +54,9 @@ class Suspect:
     attacks: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     failures: int = 0
-    #: Where in the log its first failed login stands, as a number that only grows.
-    first_failure: int = -1
+    #: Refused logins since the last accepted one, and the most of them that one was preceded by.
+    run: int = 0
+    crossed: int = 0
     users: set[str] = field(default_factory=set)
 
     def merge(self, other: Suspect) -> None:
@@ -63,9 +64,9 @@ class Suspect:
         self.attacks += other.attacks
         self.kinds.update(other.kinds)
         self.failures += other.failures
-        self.first_failure = min(
-            (place for place in (self.first_failure, other.first_failure) if place >= 0), default=-1
-        )
+        # Two processes share the lines of an address between them.
+        self.run += other.run
+        self.crossed += other.crossed
         self.users = set(sorted(self.users | other.users)[:MAX_NAMES])
 
 
@@ -111,8 +112,6 @@ class Tally:
     more_suspects: int = 0
     #: User names by failed logins, and from how many addresses.
     users: dict[str, tuple[int, set[str]]] = field(default_factory=dict)
-    #: Where in the log the last accepted login of an address stands.
-    logins: dict[str, int] = field(default_factory=dict)
     attacks: Counter[tuple[str, str]] = field(default_factory=Counter)
     answered: list[Answered] = field(default_factory=list)
     more_answered: int = 0
@@ -135,10 +134,12 @@ class Tally:
             known = self.suspects[address] = Suspect()
         return known
 
-    def add_login(self, address: str, place: int) -> None:
-        """An accepted login; the addresses that were there first are kept."""
-        if address in self.logins or len(self.logins) < MAX_ADDRESSES:
-            self.logins[address] = max(place, self.logins.get(address, -1))
+    def add_login(self, address: str) -> None:
+        """An accepted login."""
+        suspect = self.suspects.get(address)
+        if suspect:
+            suspect.crossed = max(suspect.crossed, suspect.run)
+            suspect.run = 0
 
     def add_attack(self, kind: str, place: str, times: int = 1) -> None:
         key = (kind, place)
@@ -170,8 +171,6 @@ class Tally:
                 self.add_user(user, address, 0)
             if user in self.users:
                 self.users[user] = (self.users[user][0] + seen, self.users[user][1])
-        for address, place in other.logins.items():
-            self.add_login(address, place)
         for (kind, place_of), many in other.attacks.items():
             self.add_attack(kind, place_of, many)
         for counter in ("uploads", "written", "fetched"):

@@ -25,24 +25,24 @@ Blocks = Iterable[bytes]
 def tally_of(make: Callable[[], Pass], blocks: Blocks, *, workers: int) -> Tally:
     """Count blocks of whole lines with ``workers`` processes; one is this one. Raises MaintenanceError."""
     if workers <= 1:
-        return make().run(_numbered(blocks, SLICE))
-    return _spread(make, _numbered(blocks, _PARCEL), workers)
+        return make().run(_joined(blocks, SLICE))
+    return _spread(make, _joined(blocks, _PARCEL), workers)
 
 
-def _numbered(blocks: Blocks, size: int) -> Iterator[tuple[int, bytes]]:
-    """Blocks joined to pieces of at least ``size`` bytes, numbered."""
-    number, held, gathered = 0, 0, []
+def _joined(blocks: Blocks, size: int) -> Iterator[bytes]:
+    """Blocks joined to pieces of at least ``size`` bytes."""
+    held, gathered = 0, []
     for block in blocks:
         gathered.append(block)
         held += len(block)
         if held >= size:
-            yield number, b"".join(gathered) if len(gathered) > 1 else block
-            number, held, gathered = number + 1, 0, []
+            yield b"".join(gathered) if len(gathered) > 1 else block
+            held, gathered = 0, []
     if gathered:
-        yield number, b"".join(gathered)
+        yield b"".join(gathered)
 
 
-def _spread(make: Callable[[], Pass], parcels: Iterator[tuple[int, bytes]], workers: int) -> Tally:
+def _spread(make: Callable[[], Pass], parcels: Iterator[bytes], workers: int) -> Tally:
     # One process, as most reviews are, need not wait for the import.
     import multiprocessing
 
@@ -56,8 +56,8 @@ def _spread(make: Callable[[], Pass], parcels: Iterator[tuple[int, bytes]], work
             helper.start()
             theirs.close()
             helpers.append((helper, ours))
-        for (_helper, pipe), (number, parcel) in zip(cycle(helpers), parcels):
-            pipe.send_bytes(number.to_bytes(8, "big") + parcel)
+        for (_helper, pipe), parcel in zip(cycle(helpers), parcels):
+            pipe.send_bytes(parcel)
         for _helper, pipe in helpers:
             pipe.send_bytes(b"")
         return _merged([pipe.recv() for _helper, pipe in helpers])
@@ -78,14 +78,7 @@ def _help(make: Callable[[], Pass], pipe: Connection, others: list[Connection]) 
     for other in others:
         other.close()
 
-    def parcels() -> Iterator[tuple[int, bytes]]:
-        while True:
-            parcel = pipe.recv_bytes()
-            if not parcel:
-                return
-            yield int.from_bytes(parcel[:8], "big"), parcel[8:]
-
-    pipe.send(make().run(parcels()))
+    pipe.send(make().run(iter(pipe.recv_bytes, b"")))
 
 
 def _merged(tallies: list[Tally]) -> Tally:

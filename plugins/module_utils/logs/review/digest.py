@@ -171,7 +171,7 @@ class Scanner:
         """The entry of a line; None for one that is not understood, whatever it is that its writer came upon."""
         try:
             return self.form.read(line)
-        except Exception:  # noqa: BLE001
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
             return None
 
     def _judge(self, entry: Entry) -> Level | None:

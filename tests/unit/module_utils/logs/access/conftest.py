@@ -22,7 +22,7 @@ def review_in(state: Path, *paths: Path, **options: Any) -> dict[str, Any]:
     """Run the module's work as Ansible would; each run remembers for the next."""
     params: dict[str, Any] = {name: argument.get("default") for name, argument in ARGUMENTS.items()}
     params.update(levels={}, checks=[], state_dir=str(state), state_consumer="test", state_acknowledged=None)
-    params.update(max_bytes=2**31, logs=[{"path": str(path)} for path in paths])
+    params.update(first_hours=0, max_bytes=2**31, logs=[{"path": str(path)} for path in paths])
     params.update(options)
     return perform(
         check,

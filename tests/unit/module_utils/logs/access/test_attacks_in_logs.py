@@ -109,6 +109,14 @@ def test_logins_refused_and_then_accepted(review: Review, tmp_path: Path) -> Non
     assert success["evidence"] == ["198.51.100.3: 40 refusals"]
 
 
+def test_an_office_that_mistypes_now_and_then_is_not_one_who_guessed(review: Review, tmp_path: Path) -> None:
+    pair = [line("/login", method="POST", status=401), line("/login", method="POST", status=302)]
+
+    success = of(review(write(tmp_path / "a.log", *pair * 20)), "http_login_success")
+
+    assert (success["value"], success["status"]) == (1, "ok")
+
+
 def test_a_script_sent_and_called_is_critical(review: Review, tmp_path: Path) -> None:
     lines = [line()] * 60 + [line("/uploads/a.php", method="PUT", status=201), line("/uploads/a.php")]
 

@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import formats
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import _POOR, Wanted, build
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.routes import fold
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.sketch import ERROR
 from ansible_collections.fleetcare.maintenance.tests.benchmarks.generate_log import generate
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.access.conftest import (
@@ -223,3 +229,76 @@ def test_more_routes_than_allowed_are_counted_together(review: Review, tmp_path:
 def test_options_that_make_no_sense_are_refused(review: Review, options: dict, sentence: str) -> None:
     with pytest.raises(OptionError, match=sentence):
         review(**options)
+
+
+def dated(stamp: str, **more: Any) -> str:
+    return line(**more).replace("02/Mar/2026:10:00:00 +0000", stamp)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda moment: dated(moment.strftime("%d/%b/%Y:%H:%M:%S +0000")),
+        lambda moment: json.dumps({"time_iso8601": moment.strftime("%Y-%m-%dT%H:%M:%S+0000"), "remote_addr": "192.0.2.1",
+                                   "request": "GET / HTTP/1.1", "status": "200", "body_bytes_sent": "5"}) + "\n",
+    ],
+    ids=["combined", "json"],
+)  # fmt: skip
+@pytest.mark.parametrize(("hours", "wanted"), [(24, 24 * 60), (1, 60), (0, 6000), (1000, 6000)])
+def test_the_first_review_begins_so_many_hours_ago(
+    review: Review, tmp_path: Path, form: Callable[[datetime], str], hours: float, wanted: int
+) -> None:
+    now = datetime.now(timezone.utc).replace(second=0, microsecond=0)
+    log = write(tmp_path / "a.log", *(form(now - timedelta(minutes=minute)) for minute in reversed(range(6000))))
+
+    assert abs(review(log, first_hours=hours)["logs"][0]["requests"] - wanted) <= 1
+    with log.open("a") as stream:
+        stream.write(form(now - timedelta(days=9)))
+    assert review(log, first_hours=hours)["logs"][0]["requests"] == 1
+
+
+def test_a_log_of_years_ago_is_no_news(review: Review, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", *[dated("02/Mar/2019:10:00:00 -0330", status=500)] * 2000)
+    found = review(log, first_hours=24)
+    assert {one["status"] for one in found["findings"]} <= {"ok", "info", "skipped"}
+    assert found["logs"][0]["requests"] == 0
+
+
+def test_a_log_without_any_time_is_read_whole(review: Review, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", *['192.0.2.1 "GET / HTTP/1.1" 200 5\n'] * 100)
+    given = {"path": str(log), "format": '$remote_addr "$request" $status $body_bytes_sent'}
+    assert review(first_hours=1, logs=[given])["logs"][0]["requests"] == 100
+
+
+@pytest.mark.parametrize("size", ['"' + "9" * 5000 + '"', "-5", '"1e3"', "true", "9" * 4000])
+def test_a_size_that_is_none_stops_nobody_and_counts_as_nothing(review: Review, tmp_path: Path, size: str) -> None:
+    row = '{"remote_addr": "192.0.2.1", "request": "GET / HTTP/1.1", "status": 200, "body_bytes_sent": %s}\n'
+    (log,) = review(write(tmp_path / "a.log", *[row % "7"] * 9, row % size))["logs"]
+    assert (log["requests"], log["bytes"]) == (10, 63)
+
+
+def test_lines_without_blanks_are_taken_apart_once_and_not_from_every_line_anew() -> None:
+    made = formats.parse(
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent', option="format"
+    )
+    expression = build(made, Wanted(address="address", seconds=""))
+    for _block in range(_POOR):
+        assert not expression.columns(b"a\n" * 50).heads
+    expression.quick = None  # type: ignore[assignment]
+    assert len(expression.columns(b'1.1.1.1 - - [02/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5\n').heads) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/reset/QWxhZGRpbjpvcGVuI", "/reset/{token}"),
+        ("/verify/aBcDeFgHiJkLmNoPqRsTuVwXyZ", "/verify/{token}"),
+        ("/invite/9f8e7d6c5b", "/invite/{token}"),
+        ("/api/OrderHistory/XMLHttpRequest", "/api/OrderHistory/XMLHttpRequest"),
+        ("/getElementsByTagName/v2/oauth2", "/getElementsByTagName/v2/oauth2"),
+        ("/products/internationalisation/covid19", "/products/internationalisation/covid19"),
+        ("/page-10/jquery-3.6.0.min.js", "/page-{n}/jquery-{n}.{n}.{n}.min.js"),
+    ],
+)
+def test_a_token_is_not_part_of_a_route_and_a_word_is(path: str, route: str) -> None:
+    assert fold(path) == route
