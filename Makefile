@@ -23,8 +23,8 @@ ifeq ($(strip $(HOME)),)
 export HOME := $(CACHE)/home
 endif
 
-# Three stages at a time share two cores best in this order: one that computes beside two that wait.
-STAGES := postgresql lint integration units faults contract molecule
+# Four stages at a time share two cores best in this order: one that computes beside three that wait.
+STAGES := postgresql postgresql_repairs lint integration units faults contract molecule
 run_stages = PYTHONPATH=$(COLLECTIONS) python -m ansible_collections.fleetcare.maintenance.tests.stages.run
 
 .PHONY: daily venv venv-run test bench docs images clean build $(STAGES)
@@ -57,8 +57,8 @@ $(TEST_STAMP): requirements.txt requirements-units.txt requirements-test.txt
 	$(call install,requirements.txt requirements-test.txt,test)
 	@touch $(RUN_STAMP)
 
-test: venv  ## every stage, three at a time, and a summary
-	@$(run_stages) --lanes 3 $(STAGES)
+test: venv  ## every stage, four at a time, and a summary
+	@$(run_stages) --lanes 4 $(STAGES)
 
 $(STAGES) bench docs images: venv
 	@$(run_stages) $@
