@@ -132,7 +132,15 @@ class Doer:
                 f"Its {ended} was to end, and {duration(self.wanted.patience)} later the session is "
                 f"{self._state(process)} and still keeps {counted(waiting, 'session')} waiting.{hint}"
             )
+        if ended == "session":
+            self._see_it_go(process)
         return ended
+
+    def _see_it_go(self, process: Process) -> None:
+        """Wait until it is listed no more: a session lets go of its locks a moment before."""
+        until = self.clock.monotonic() + self.wanted.patience
+        while self._state(process) != "gone" and self.clock.monotonic() < until:
+            self.clock.sleep(_PAUSE)
 
     def _waiting(self, process: Process) -> int:
         """How many wait for its transaction, once nobody does, or when ``patience`` is over."""
