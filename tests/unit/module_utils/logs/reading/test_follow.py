@@ -18,10 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import pieces
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LineCutter
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import text_of
 
 NOBODY = 65534
 
@@ -302,54 +300,6 @@ def test_any_bytes_at_all_are_read(tmp_path_factory: pytest.TempPathFactory, dat
     whole = data[: data.rfind(b"\n") + 1]
     assert read(trail).replace(b"\0", b"") == whole.replace(b"\0", b"")
     assert follow(str(path), trail.mark()).lost is None
-
-
-_ABOUT_THE_LIMIT = [b"\n" + b"y" * size + b"\n" for size in (99, 100, 101, 102)]
-
-
-@pytest.mark.parametrize("live", [True, False])
-@given(
-    pieces_=st.lists(
-        st.one_of(st.binary(max_size=30), st.sampled_from([b"\n", b"\0" * 40, b"x" * 300, *_ABOUT_THE_LIMIT])),
-        max_size=30,
-    ),
-    budget=st.one_of(st.none(), st.integers(1, 600)),
-    longest=st.integers(1, 400),
-)
-def test_lines_told_by_their_place_are_the_lines_that_blocks_give(
-    tmp_path_factory: pytest.TempPathFactory, live: bool, pieces_: list[bytes], budget: int | None, longest: int
-) -> None:
-    folder = tmp_path_factory.mktemp("spans")
-    path = folder / "app.log"
-    path.write_bytes(b"begin\n")
-    begun = follow(str(path), None, first="start")
-    read(begun)
-    with path.open("ab") as stream:
-        stream.write(b"".join(pieces_))
-    if not live:
-        path.rename(folder / "app.log.1")
-        path.write_bytes(b"new\n")
-    told: dict[bool, tuple[bytes, int, int]] = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "BLOCK", 128)
-        patch.setattr(pieces, "LONGEST", longest)
-        for by_place in (False, True):
-            mark, parts, cut_lines, cut_bytes = begun.mark(), [], 0, 0
-            for _run in range(200):
-                trail = follow(str(path), mark, budget=budget, limit=100)
-                for stretch in trail.stretches() if by_place else trail.blocks():
-                    assert trail.mark() != mark
-                    parts.append(text_of(stretch))
-                cut_lines, cut_bytes = cut_lines + trail.cut_lines, cut_bytes + trail.cut_bytes
-                assert trail.lost is None
-                if trail.mark() == mark or not trail.behind:
-                    break
-                mark = trail.mark()
-            lines = b"".join(parts).replace(b"\0", b"").splitlines()
-            told[by_place] = (b"\n".join(lines), cut_lines, cut_bytes)
-    assert told[True][0] == told[False][0]
-    if budget is None:
-        assert told[True] == told[False]
 
 
 def test_random_starts_begin_with_a_whole_line(log: Path) -> None:
