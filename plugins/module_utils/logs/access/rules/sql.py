@@ -23,8 +23,8 @@ COMPARES = r"\s?(?:=|<=>|<>|!=|>|<|\blike\b)\s?"
 #: How the rest of a statement is cut off.
 COMMENTED = r"(?:--(?=$|[\x1f\s+-])|--\s?$|#\s?(?=$|\x1f)|/\*|;\s?--|;%00)"
 
-#: How a value is ended from within.
-BROKEN_OUT = r"(?:['\"`)]|\d)\s?\)*\s?"
+#: How a value is ended from within; of several parentheses the last one will do.
+BROKEN_OUT = r"['\"`)\d]\s{0,2}"
 
 RULES: Sequence[Rule] = (
     rule(
