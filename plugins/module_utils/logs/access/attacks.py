@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.decoding import decode, decode_log
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.decoding import (
+    MAX_BYTES,
+    decode,
+    decode_log,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import SEPARATOR, Rule
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.table import RULES
 
+#: Of a target so many bytes are scored, and of its parameters so many.
+MAX_TARGET = MAX_BYTES
+MAX_PARAMETERS = 64
 #: From this score on a request is an attack; the Core Rule Set's own threshold.
 THRESHOLD = 5
 
@@ -93,19 +100,31 @@ class Judge:
     paranoia: int = 1
     allowed: Sequence[tuple[str, frozenset[str]]] = ()
 
+    def may_be_attack(self, target: bytes, method: str) -> bool:
+        """Whether there is anything in a target that a rule could find; a very long one is worth a look by itself."""
+        return (
+            self.paranoia >= 3
+            or len(target) > MAX_TARGET
+            or _SUSPICIOUS.search(target) is not None
+            or method in _WRITES
+        )
+
     def judge(self, target: bytes, *, status: str, route: str = "", method: str = "GET") -> Verdict:
-        """Score a target as it stands in the log, answered with ``status``."""
-        if self.paranoia < 3 and _SUSPICIOUS.search(target) is None and method not in _WRITES:
+        """Score a target as it stands in the log, answered with ``status``; of a long one, the first of each part."""
+        if not self.may_be_attack(target, method):
             return NOTHING
         gone = _GONE.fullmatch(status) is not None
         allowed = self._allowed(route)
         path, _mark, query = target.partition(b"?")
-        path_text = decode(path, plus=False)
-        parts = [path_text, *(decode(piece, plus=True) for piece in query.split(b"&")[:64])] if query else [path_text]
+        pieces = [path, *query.split(b"&", MAX_PARAMETERS)[:MAX_PARAMETERS]] if query else [path]
+        if len(target) > MAX_TARGET:
+            pieces = _fitted(pieces)
+        path_text = decode(pieces[0], plus=False)
+        parts = [path_text, *(decode(piece, plus=True) for piece in pieces[1:])]
         texts = {
             "all": _unnested(SEPARATOR.join(parts)),
             "path": path_text,
-            "raw": decode_log(target[:4096]).decode("latin-1").lower(),
+            "raw": decode_log(target[:MAX_TARGET]).decode("latin-1").lower(),
         }
         hits = [
             Hit(rule.name, rule.kind, rule.score)
@@ -134,6 +153,16 @@ class Judge:
 _WRITES = frozenset({"PUT", "MOVE", "COPY"})
 _SCRIPT_NAME = re.compile(r"\.(?:php\d?|phtml|pht|phar|jspx?|aspx?|ashx|cgi|pl|py|sh|exe|war)(?=$|[/;.\x00])")
 _BY_KIND: dict[str, tuple[Rule, ...]] = {kind: tuple(rule for rule in _REQUEST if rule.kind == kind) for kind in _HINTS}
+
+
+def _fitted(pieces: list[bytes]) -> list[bytes]:
+    """Pieces cut to what is scored of a target: the short ones whole, so that a long one in front hides none."""
+    room = MAX_TARGET
+    for left, piece in zip(range(len(pieces), 0, -1), sorted(pieces, key=len)):
+        if len(piece) > room // left:
+            return [one[: room // left] for one in pieces]
+        room -= len(piece)
+    return pieces
 
 
 def _unnested(text: str) -> str:

@@ -12,10 +12,11 @@ from itertools import repeat
 from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge, Verdict
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS, Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Head, script
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import LONG_HEAD, Row
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
     MAX_ANSWERED,
     MAX_NAMES,
@@ -45,7 +46,7 @@ class CloserLook:
     ``rows`` takes the rows of all heads that were added, in the order of their lines.
     """
 
-    def __init__(self, tally: Tally, judge: Judge, parse_line: ParseLine, *, forwarded: bool) -> None:
+    def __init__(self, tally: Tally, judge: Scorer, parse_line: ParseLine, *, forwarded: bool) -> None:
         self.tally = tally
         self.judge = judge
         self.parse_line = parse_line

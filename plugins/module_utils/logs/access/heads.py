@@ -17,6 +17,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge, Verdict
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.decoding import decode_log
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.routes import fold
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
 
 #: What requests without a method, and what was never there, are counted under.
 NO_REQUEST = "(no request)"
@@ -186,7 +187,7 @@ class Reader:
     """Heads into cells: ``look`` is what a table of heads asks on its first meeting with each."""
 
     def __init__(self, judge: Judge, known: Patterns, limit: int, remembered: Collection[str] = ()) -> None:
-        self.judge = judge
+        self.judge = Scorer(judge)
         self.known = known
         self.routes = RouteTable(limit, remembered)
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import MAX_TARGET
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Verdicts
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import SECONDS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Suspect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.view import LogView, View
 
@@ -41,6 +43,11 @@ def judge_attacks(view: View) -> Iterator[Answer]:
             kinds[kind] += many
         total = sum(kinds.values())
         words = ", ".join(f"{CLASS_NAMES[kind]} {many}" for kind, many in kinds.most_common())
+        if log.tally.shortened:
+            longer = (
+                f"{log.tally.shortened} longer than {quantity(MAX_TARGET, 'B')} were scored by the first of each part"
+            )
+            words = f"{words}; {longer}" if words else longer
         yield from view.measure(
             "logs.http_attacks",
             log.path,
@@ -51,6 +58,14 @@ def judge_attacks(view: View) -> Iterator[Answer]:
         )
         for kind, many in sorted(kinds.items()):
             yield Metric(f"logs.http_attacks_{kind}", log.path, many)
+        if log.tally.unscored:
+            yield view.state(
+                "logs.http_attacks",
+                f"{log.path} (not scored)",
+                "unknown",
+                f"{counted(log.tally.unscored, 'different text')} of requests not scored: what was asked for took more "
+                f"than the {quantity(SECONDS, 's')} that scoring may take, as somebody may have wanted it to",
+            )
 
 
 def _attackers(view: View, log: LogView) -> list[str]:

@@ -79,6 +79,8 @@ class Pass:
             for share in self.tally.shares.values():
                 self._fold_times(share)
         self.tally.overflowed = self.reader.routes.overflowed
+        self.tally.unscored = self.reader.judge.unscored
+        self.tally.shortened = self.reader.judge.shortened
         return self.tally
 
     def feed(self, block: bytes) -> None:

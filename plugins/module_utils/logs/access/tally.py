@@ -123,6 +123,9 @@ class Tally:
     began: str = ""
     ended: str = ""
     overflowed: bool = False
+    #: Different targets, agents and referrers that were not scored, for scoring had taken too long, or not whole.
+    unscored: int = 0
+    shortened: int = 0
 
     def suspect(self, address: str) -> Suspect | None:
         """The suspect at an address; None where there is no more room for one."""
@@ -181,6 +184,8 @@ class Tally:
         if other.worst.share > self.worst.share:
             self.worst = other.worst
         self.overflowed |= other.overflowed
+        self.unscored += other.unscored
+        self.shortened += other.shortened
 
     @property
     def requests(self) -> int:

@@ -3,13 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import attacks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import CLASSES
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PAGE = Path(__file__).parents[5] / "docs" / "logs.md"
@@ -112,6 +115,40 @@ def test_an_allowed_route_is_not_looked_at_for_the_classes_named() -> None:
     assert not judge.judge(b"/api/query?q=1+union+select+1,2", status="200", route="GET /api/query").attack
     assert judge.judge(b"/api/query?q=<script>alert(1)</script>", status="200", route="GET /api/query").attack
     assert judge.judge(b"/other?q=1+union+select+1,2", status="200", route="GET /other").attack
+
+
+@pytest.mark.parametrize("rule", ["tautology", "having", "steps"])
+def test_no_rule_begins_anew_at_each_of_many_parentheses_or_points(rule: str) -> None:
+    expressions = [one.pattern.pattern for one in _rules() if one.name == rule]
+
+    assert expressions
+    assert not [text for text in expressions if re.search(r"\\[.)](?:\*|\+|\{\d+,\})", text.partition("(?:or")[0])]
+
+
+@pytest.mark.parametrize("target", ["/x?pad={}&q=1'+or+1=1--", "/{}?q=1'+or+1=1--", "/x?q=1'+or+1=1--&pad={}"])
+def test_a_long_part_does_not_hide_what_stands_behind_it(target: str) -> None:
+    assert "sqli" in Judge().judge(target.format("a" * 30_000).encode(), status="200").kinds
+
+
+def test_what_is_scored_of_a_target_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    decoded = attacks.decode
+    monkeypatch.setattr(attacks, "decode", lambda raw, plus: (seen.append(len(raw)), decoded(raw, plus=plus))[1])
+
+    Judge().judge(b"/" + b"&a=".join([b"?'" * 1500] * 20), status="200")
+
+    assert 3000 < sum(seen) <= 4096
+
+
+def test_scoring_ends_when_its_budget_is_spent_and_is_told() -> None:
+    now = itertools.count()
+    scorer = Scorer(Judge(), seconds=2.5, clock=lambda: next(now))
+
+    verdicts = [scorer.judge(b"/?q=1'+or+1=1--", status="200", route="", method="GET").attack for _turn in range(5)]
+    ordinary = scorer.judge(b"/", status="200", route="", method="GET")
+
+    assert verdicts == [True, True, True, False, False]
+    assert (scorer.unscored, ordinary.attack) == (2, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import NOTHING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.bounded import BoundedCounter
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.access.conftest import (
     Review,
     line,
@@ -115,6 +117,21 @@ def test_an_office_that_mistypes_now_and_then_is_not_one_who_guessed(review: Rev
     success = of(review(write(tmp_path / "a.log", *pair * 20)), "http_login_success")
 
     assert (success["value"], success["status"]) == (1, "ok")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_could_not_be_scored_is_told_and_not_ok(
+    review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(Scorer, "_within", lambda self, work: setattr(self, "unscored", self.unscored + 1) or NOTHING)
+    lines = [line(agent="a")] * 60 + [line(f"/?q={n}'" + "x" * 5000, agent="a") for n in range(3)]
+
+    result = review(write(tmp_path / "a.log", *lines), workers=workers)
+
+    assert "3 longer than 4 KiB" in of(result, "http_attacks", "a.log")["summary"]
+    left = of(result, "http_attacks", "(not scored)")
+    assert left["status"] == "unknown"
+    assert left["summary"].startswith("4 different texts of requests not scored")
 
 
 def test_a_script_sent_and_called_is_critical(review: Review, tmp_path: Path) -> None:
