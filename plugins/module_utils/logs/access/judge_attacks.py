@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import MAX_TARGET
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Verdicts
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import SECONDS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Suspect
@@ -44,9 +43,7 @@ def judge_attacks(view: View) -> Iterator[Answer]:
         total = sum(kinds.values())
         words = ", ".join(f"{CLASS_NAMES[kind]} {many}" for kind, many in kinds.most_common())
         if log.tally.shortened:
-            longer = (
-                f"{log.tally.shortened} longer than {quantity(MAX_TARGET, 'B')} were scored by the first of each part"
-            )
+            longer = f"{log.tally.shortened} too long to be scored whole"
             words = f"{words}; {longer}" if words else longer
         yield from view.measure(
             "logs.http_attacks",

@@ -128,7 +128,7 @@ def test_what_could_not_be_scored_is_told_and_not_ok(
 
     result = review(write(tmp_path / "a.log", *lines), workers=workers)
 
-    assert "3 longer than 4 KiB" in of(result, "http_attacks", "a.log")["summary"]
+    assert "3 too long to be scored whole" in of(result, "http_attacks", "a.log")["summary"]
     left = of(result, "http_attacks", "(not scored)")
     assert left["status"] == "unknown"
     assert left["summary"].startswith("4 different texts of requests not scored")
