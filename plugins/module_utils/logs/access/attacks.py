@@ -113,6 +113,10 @@ class Judge:
         """Score a target as it stands in the log, answered with ``status``; of a long one, the first of each part."""
         if not self.may_be_attack(target, method):
             return NOTHING
+        return self.score(target, status=status, route=route, method=method)
+
+    def score(self, target: bytes, *, status: str, route: str, method: str) -> Verdict:
+        """What the rules say of a target in which there may be something."""
         gone = _GONE.fullmatch(status) is not None
         allowed = self._allowed(route)
         path, _mark, query = target.partition(b"?")

@@ -42,7 +42,7 @@ class Scorer:
         if not self.judge_of.may_be_attack(target, method):
             return NOTHING
         self.shortened += len(target) > MAX_TARGET or target.count(b"&") >= MAX_PARAMETERS
-        return self._within(lambda: self.judge_of.judge(target, status=status, route=route, method=method))
+        return self._within(lambda: self.judge_of.score(target, status=status, route=route, method=method))
 
     def judge_agent(self, agent: bytes) -> Verdict:
         """As ``Judge.judge_agent``; nothing once the budget is spent."""
