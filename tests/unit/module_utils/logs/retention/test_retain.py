@@ -16,88 +16,14 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors, OpenFile
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import Archived, Folder
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import retain as retain_module
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.policy import (
-    ARGUMENTS,
-    POLICY_ARGUMENTS,
-)
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.retain import World, retain
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.conftest import Still
-
-DEFAULTS = {**{name: spec.get("default") for name, spec in POLICY_ARGUMENTS.items()}, "max_bytes": 0}
-
-
-class Quiet(World):
-    """Nobody has anything open, until somebody has."""
-
-    def __init__(self):
-        self.files, self.unseen, self.whole, self.looks, self.when = [], (), True, 0, {}
-
-    def descriptors(self):
-        self.looks += 1
-        self.when.get(self.looks, lambda: None)()
-        return Descriptors(tuple(self.files), self.unseen, self.whole)
-
-    def opens(self, path):
-        facts = os.stat(path)
-        self.files.append(
-            OpenFile(812, "shopd", 3, str(path), facts.st_dev, facts.st_ino, facts.st_size, 4096, facts.st_nlink, True)
-        )
-
-
-@pytest.fixture
-def world():
-    return Quiet()
-
-
-@pytest.fixture
-def logs(tmp_path, still):
-    """``app.log`` with generations of 30, 60, ... 180 days."""
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "app.log").write_text("live")
-    for number in range(1, 7):
-        make(folder / f"app.log.{number}", still, days=30 * number)
-    return folder
-
-
-def make(path, still, *, days, text="old"):
-    path.write_text(text)
-    moment = (still.now() - timedelta(days=days)).timestamp()
-    os.utime(path, (moment, moment))
-    return path
-
-
-@pytest.fixture
-def run(run_repair, world, logs):
-    def run(*, check=False, clock=None, policy=None, **given):
-        entries = policy if policy is not None else [{"class": "application", "paths": [str(logs)]}]
-        return run_repair(
-            lambda context: retain(context, world=world),
-            ARGUMENTS,
-            check=check,
-            clock=clock,
-            policy=[{**DEFAULTS, **entry} for entry in entries],
-            **{"budget_bytes": 0, "keep_newest": 1, "budget_percent": 100, **given},
-        )
-
-    return run
-
-
-def targets(result, key="applied"):
-    return [os.path.basename(entry["target"]) for entry in result[key]]
-
-
-def reasons(result):
-    return {os.path.basename(entry["target"]): entry["reason"] for entry in result["kept"]}
-
-
-def manifest(tmp_path):
-    lines = (tmp_path / "state/log_retention/2026-03.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.retention.conftest import (
+    make,
+    manifest,
+    reasons,
+    targets,
+)
 
 
 def test_check_run_check_run(run, logs, tmp_path):
@@ -243,64 +169,6 @@ def test_open_held_and_linked_files_stay_and_the_reason_is_said(run, logs, world
         "app.log.5": "it has 2 names, and removing one would free nothing",
         "app.log.6": f"{logs}/app.log.6.hold holds it",
     }
-
-
-@pytest.mark.parametrize("marker", [".hold", "app.log.hold", "../.hold"])
-def test_a_marker_holds_a_log_or_a_folder(run, logs, marker):
-    policy = [{"class": "application", "paths": [str(logs.parent)]}]
-    (logs / marker).touch()
-    result = run(policy=policy)
-    assert targets(result) == []
-    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {
-        f"{os.path.normpath(logs / marker)} holds it"
-    }
-
-
-@pytest.mark.parametrize("others", [[], [{"class": "system", "paths": [""]}]])
-def test_a_marker_above_the_folder_of_the_policy_holds_it(run, logs, others):
-    """A folder with a policy of its own is below the hold of the folder above all the same."""
-    policy = [{"class": "application", "paths": [str(logs)]}]
-    policy += [{**other, "paths": [str(logs.parent)]} for other in others]
-    (logs.parent / ".hold").touch()
-    result = run(policy=policy)
-    assert result["plan"] == []
-    assert {reason.partition(", but ")[2] for reason in reasons(result).values()} == {f"{logs.parent}/.hold holds it"}
-
-
-def test_a_marker_that_is_put_above_between_plan_and_deed_holds(run, logs, world, tmp_path):
-    world.when = {3: (tmp_path.parent / ".hold").touch}
-    try:
-        result = run()
-    finally:
-        (tmp_path.parent / ".hold").unlink()
-    assert targets(result) == ["app.log.6"]
-    assert "it is held by now" in reasons(result)["app.log.5"]
-
-
-@pytest.mark.parametrize("hold", ["{}", "{}/", "/{}//.", "{}/app.log", "*/app.log", "{}/app.log.*", "{}/*.log"])
-def test_a_hold_of_the_task_covers_a_folder_or_a_log(run, logs, hold):
-    result = run(hold=[hold.format(logs)])
-    assert result["plan"] == []
-    assert {finding["check"] for finding in result["findings"]} == {
-        "logs.retention_folder", "logs.retention", "logs.retention_overdue",
-    }  # fmt: skip
-
-
-def test_a_hold_that_holds_nothing_is_said(run, logs):
-    result = run(check=True, hold=[f"{logs}/pay*", f"{logs}/app.log.6", f"{logs.parent}/other"])
-    idle = [finding for finding in result["findings"] if finding["check"] == "logs.retention_hold"]
-    assert [(finding["status"], finding["item"]) for finding in idle] == [
-        ("warning", f"{logs}/pay*"), ("warning", f"{logs.parent}/other"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("exclude", ["{}/below", "{}/below/", "*/below", "{}/below/sql.log", "{}/below/*.1", "{}/b*"])
-def test_what_is_excluded_is_left_out_with_all_below(run, logs, still, exclude):
-    (logs / "below").mkdir()
-    make(logs / "below/sql.log.1", still, days=900)
-    make(logs / "below/sql.log.2", still, days=10)
-    result = run(policy=[{"class": "application", "paths": [str(logs)], "exclude": [exclude.format(logs)]}])
-    assert targets(result) == ["app.log.6", "app.log.5", "app.log.4"]
 
 
 def test_a_folder_with_a_policy_of_its_own_is_judged_by_that_alone(run, logs, still):
@@ -521,59 +389,6 @@ def test_a_time_that_no_calendar_has_keeps_its_file_and_stops_no_other(run, logs
     result = run()
     assert targets(result) == ["app.log.6", "app.log.4"]
     assert reasons(result)["app.log.5"] == "has a time of change that no calendar has, so its age is not known"
-
-
-@pytest.fixture
-def journal(tmp_path, still, monkeypatch):
-    """Five archived files of 4 KiB each, written to 200 days ago; journalctl only says what it was asked."""
-    folder = tmp_path / "journal" / "abc"
-    folder.mkdir(parents=True)
-    old = still.now() - timedelta(days=200)
-    files = tuple(Archived(f"{at}.journal", old - timedelta(days=9 - at), old, 4096) for at in range(5))
-    monkeypatch.setattr(retain_module, "collect_folders", lambda roots: [Folder(str(folder), files, 0)])
-    asked = []
-
-    def carry_out(planned, *, clock):
-        asked.append([file.name for file in planned.going])
-        return Folder(str(folder), files[len(planned.going) :], 0)
-
-    monkeypatch.setattr(act.vacuum, "carry_out", carry_out)
-    return folder, asked
-
-
-def vacuum(run, **given):
-    result = run(journal={"days": 90, "max_bytes": None}, policy=[], **given)
-    return result, [finding for finding in result["findings"] if finding["check"] == "logs.retention_journal"]
-
-
-@pytest.mark.parametrize("held", ["{}", "{}/", "*/journal", "{}/0.journal", ".hold", "../.hold", "../../.hold"])
-def test_a_hold_holds_the_journal_too(run, journal, held):
-    folder, asked = journal
-    if held.endswith(".hold"):
-        (folder / held).touch()
-    result, (finding,) = vacuum(run, hold=[] if held.endswith(".hold") else [held.format(folder)])
-    assert (result["plan"], asked, finding["status"]) == ([], [], "info")
-    assert result["kept"][0]["target"] == str(folder)
-    assert "hold" in finding["summary"]
-
-
-def test_the_journal_is_within_the_budget_of_the_run(run, journal):
-    _folder, asked = journal
-    result, (finding,) = vacuum(run, budget_files=2)
-    assert (asked, finding["status"]) == ([["0.journal", "1.journal"]], "warning")
-    assert "what is left of the budget of this run is 0 files" in finding["summary"]
-    asked.clear()
-    result, (finding,) = vacuum(run, budget_bytes=4095)
-    assert (result["plan"], asked, finding["status"]) == ([], [], "warning")
-
-
-def test_a_journal_that_is_held_between_plan_and_deed_is_left_alone(run, journal, monkeypatch):
-    folder, asked = journal
-    real = act.Doer.__call__
-    monkeypatch.setattr(act.Doer, "__call__", lambda doer, step: [(folder / ".hold").touch(), real(doer, step)][1])
-    result, _findings = vacuum(run)
-    assert (asked, result["applied"]) == ([], [])
-    assert "it is held by now" in result["kept"][0]["reason"]
 
 
 def test_a_folder_that_is_missing_is_said(run, tmp_path):
