@@ -68,6 +68,7 @@ PROGRESS_EVERY = 5.0
 REDRAW_EVERY = 0.1
 MAX_ERROR = 4000
 MAX_DEEDS = 50
+MAX_WARNINGS = 20
 MAX_NAMES = 10
 STATUS_WIDTH = 8
 #: Below this many columns a sentence is not squeezed beside its check but put under it.
@@ -98,6 +99,7 @@ class CallbackModule(CallbackBase):
         self._report: list[str] = []
         #: The host on which the report itself failed the run, as maintenance_fail_on asks it to.
         self._judged = ""
+        self._warned: set[str] = set()
 
     # What Ansible tells.
 
@@ -110,6 +112,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result: Any) -> None:
         host, task, plain = _parts(result)
+        self._warn(plain)
         if "findings" in plain:
             self._take(host, plain)
         elif task.action in PRINTING:
@@ -125,6 +128,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         host, task, plain = _parts(result)
+        self._warn(plain)
         if plain.get("console"):
             self._report = [clean(line, limit=1000) for line in plain["console"]]
             self._judged = host
@@ -161,6 +165,15 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
         self.v2_runner_on_skipped(result)
+
+    def _warn(self, plain: Mapping[str, Any]) -> None:
+        """Show what Ansible or the gate warns of, once however many hosts it is about."""
+        warnings = plain.get("warnings")
+        for warning in warnings if isinstance(warnings, (list, tuple)) else ():
+            text = clean(str(warning), limit=MAX_ERROR)
+            if text not in self._warned and len(self._warned) < MAX_WARNINGS:
+                self._warned.add(text)
+                self._line(f"  warning: {text}", color=constants.COLOR_WARN)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         self._line("No host matches: look at the inventory and at --limit.", color=constants.COLOR_ERROR)

@@ -63,7 +63,10 @@ class Passage:
         given = settings.gather(variables, action._templar.template)
         self.settings = settings.parse(given, working_directory=directory, environment=os.environ)
         if self.module == "discover" and self.settings.cadence:
-            role_variables.refuse_wrong(variables, action._templar.template, cadence=self.settings.cadence)
+            roles = role_variables.read()
+            for sentence in role_variables.misspelt(roles, variables):
+                action._display.warning(sentence)
+            role_variables.refuse_wrong(roles, variables, action._templar.template, cadence=self.settings.cadence)
         self.consumer = self._consumer()
         self.run = run.open_run_id(self.clock, lambda name: journal.is_closed(self.settings.journal, name))
         if not journal.is_open(self.settings.journal, self.run):

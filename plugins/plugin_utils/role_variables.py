@@ -18,12 +18,9 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import (
-    MaintenanceError,
-    OptionError,
-    UnknownOption,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.plugin_utils.settings import NEAR
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 #: The roles that every cadence has, by their one entry point.
@@ -38,20 +35,18 @@ WORDS = {
     "path": "a path",
     "str": "a text",
 }
-#: From so much likeness on, 0 to 1, a variable is taken for a misspelt one: a letter or two in a name of usual length.
-NEAR = 0.94
 LISTED = {"dict": "mappings", "str": "texts"}
 
 
-def refuse_wrong(variables: Mapping[str, Any], template: Callable[[Any], Any], *, cadence: str) -> None:
+Roles = Mapping[str, Mapping[str, Any]]
+
+
+def refuse_wrong(roles: Roles, variables: Mapping[str, Any], template: Callable[[Any], Any], *, cadence: str) -> None:
     """Raise OptionError for the first variable of a role that has not the type or is none of the values it must be.
 
-    So is a variable that is nearly one of a role's, and that no role would read. What cannot be templated yet, for it
-    hangs on something that is found later, is left to the task that takes it.
+    What cannot be templated yet, for it hangs on something that is found later, is left to the task that takes it.
     """
-    roles = _specs()
-    _refuse_misspelt(variables, roles)
-    for name, spec in _options(roles, cadence):
+    for name, spec in options(roles, cadence):
         if name not in variables or variables[name] == spec.get("default"):
             continue
         try:
@@ -62,12 +57,7 @@ def refuse_wrong(variables: Mapping[str, Any], template: Callable[[Any], Any], *
             _require(name, value, spec)
 
 
-def options(cadence: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every variable that a role takes in a cadence, with its part of the role's argument specification."""
-    return _options(_specs(), cadence)
-
-
-def _specs() -> dict[str, dict[str, Any]]:
+def read() -> Roles:
     """The argument specifications of all roles: entry points by role."""
     return {
         path.parents[1].name: yaml_load(path.read_bytes())["argument_specs"]
@@ -75,19 +65,24 @@ def _specs() -> dict[str, dict[str, Any]]:
     }
 
 
-def _options(roles: Mapping[str, Mapping[str, Any]], cadence: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def options(roles: Roles, cadence: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every variable that a role takes in a cadence, with its part of the role's argument specification."""
     for role, entries in roles.items():
         yield from (entries.get(ALWAYS.get(role, cadence), {}).get("options") or {}).items()
 
 
-def _refuse_misspelt(variables: Iterable[str], roles: Mapping[str, Mapping[str, Any]]) -> None:
+def misspelt(roles: Roles, variables: Iterable[str]) -> Iterator[str]:
+    """A sentence for each variable that is nearly one of a role's.
+
+    No more than a sentence, for unlike ``maintenance_*`` such names may well be somebody's own.
+    """
     known = {name for entries in roles.values() for entry in entries.values() for name in entry.get("options") or {}}
     stems = {role.rstrip("s") for role in roles}
     for name in variables:
         if name not in known and name.partition("_")[0].rstrip("s") in stems:
             meant = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
             if meant:
-                raise UnknownOption(name, meant)
+                yield f"No role reads the variable '{name}'; did you mean '{meant[0]}'?"
 
 
 def _require(name: str, value: object, spec: Mapping[str, Any]) -> None:

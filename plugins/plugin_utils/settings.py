@@ -39,6 +39,8 @@ FAIL_ON = ("info", "warning", "unknown", "critical", "never")
 #: A year.
 MOST_HOURS = 8760
 LEVELS_PREFIX = "maintenance_levels"
+#: From so much likeness on, 0 to 1, a variable is taken for a misspelt one: a letter or two in a name of usual length.
+NEAR = 0.94
 
 #: Everything the collection reads, so that a misspelt variable can be told from one of the user's own.
 NAMES = frozenset(
@@ -106,7 +108,7 @@ def refuse_misspelt(names: Iterable[str]) -> None:
     for name in names:
         if not name.startswith("maintenance_") or name in NAMES or name.startswith(LEVELS_PREFIX):
             continue
-        meant = difflib.get_close_matches(name, sorted({*NAMES, LEVELS_PREFIX}), n=1, cutoff=0.94)
+        meant = difflib.get_close_matches(name, sorted({*NAMES, LEVELS_PREFIX}), n=1, cutoff=NEAR)
         if meant:
             raise UnknownOption(name, meant)
 

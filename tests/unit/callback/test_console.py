@@ -199,6 +199,15 @@ def test_a_playbook_without_findings_ends_with_a_count(screen):
     assert lines[-1] == "1 host, 1 change in 1 s"
 
 
+def test_a_warning_is_shown_once_for_all_hosts_and_harmless(screen):
+    warned = {"findings": [], "warnings": ["No role reads 'web_endpoint'\x1b[31m"]}
+    out = "\n".join(shown(screen, *(result(dict(warned), host=f"web{number}") for number in range(3))))
+    assert out.count("  warning: No role reads 'web_endpoint'") == 1
+    assert "\x1b" not in out
+    many = {"findings": [], "warnings": [f"warning number {number}" for number in range(1000)]}
+    assert "\n".join(shown(screen, result(many))).count("warning number") == 19
+
+
 def test_the_report_has_the_last_word(screen):
     lines = shown(screen, result({"findings": [finding("ok")]}), result({"console": ["Report: reports/latest.html"]}))
     assert lines[-1] == "Report: reports/latest.html"
