@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Catalogue
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Baselines
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.beginning import bytes_since
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.choosing import (
@@ -35,6 +35,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.workers import tally_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import loss_words
 
 #: Logs that one run reads.
 MAX_LOGS = 100
@@ -173,8 +174,8 @@ class Collector:
         self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
         lost = trail.lost
         if lost:
-            size = f", about {quantity(lost.bytes, 'B')}" if lost.bytes else ""
-            self._say("logs.lost", path, "warning", f"{path}: lines were lost{size}: {lost.reason}")
+            status, words = loss_words(lost)
+            self._say("logs.lost", path, status, f"{path}: {words}")
         else:
             self._say("logs.lost", path, "ok", f"{path}: no line was lost")
         phrase = f"{path}: left for the next run"

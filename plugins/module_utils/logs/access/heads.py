@@ -159,10 +159,13 @@ def readable(path: bytes) -> str:
 
 
 def tellable(path: str) -> str:
-    """A path without what an attack may have put into it: plain segments, up to the first that is not."""
+    """A path without what an attack may have put into it: plain segments, up to the first that is not.
+
+    Tokens, numbers and the like are folded as in routes, for what is missing today may have been a secret.
+    """
     plain = _PLAIN.match(path)
     kept = plain[0] if plain else ""
-    return path[:100] if kept == path else f"{kept[:100].rpartition('/')[0]}/…"
+    return fold(path[:100]) if kept == path else f"{fold(kept[:100].rpartition('/')[0])}/…"
 
 
 def part_of(method: str, path: str, status: str, known: Patterns) -> str:

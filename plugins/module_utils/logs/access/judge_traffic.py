@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import tellable
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.sketch import ERROR
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.view import (
     PERCENTILES,
@@ -130,10 +129,7 @@ def _server_evidence(view: View, log: LogView) -> list[str]:
 
 
 def _client_evidence(view: View, log: LogView) -> list[str]:
-    missing = [
-        f"{counted(many, 'request')} of what is missing: {tellable(path.decode('utf-8', 'replace'))}"
-        for path, many in log.tally.missing.top(NAMED)
-    ]
+    missing = [f"{counted(many, 'request')} of what is missing: {path}" for path, many in log.missing(NAMED)]
     return [*missing, *(f"address {one}" for one in told(log.tally.failing.top(NAMED), view))]
 
 

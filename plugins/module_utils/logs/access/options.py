@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import (
+    require_between,
+    require_expressions,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import formats
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge
@@ -101,8 +103,8 @@ def read_options(params: Mapping[str, Any]) -> Wanted:
     """The module's own options. Raises OptionError."""
     for option, (least, most, expected) in _LIMITS.items():
         require_between(params[option], least, most, option=option, expected=expected)
-    _require_patterns(params["login_paths"], "login_paths")
-    _require_patterns(params["upload_paths"], "upload_paths")
+    require_expressions(params["login_paths"], option="login_paths")
+    require_expressions(params["upload_paths"], option="upload_paths")
     return Wanted(
         logs=tuple(_read_log(entry, f"logs[{at}]") for at, entry in enumerate(params["logs"])),
         known=patterns(params["login_paths"], params["upload_paths"]),
@@ -157,11 +159,3 @@ def _read_allowed(entry: Mapping[str, Any], option: str) -> tuple[str, frozenset
         if kind not in CLASSES:
             raise OptionError(f"{option}.classes[{at}]", kind, f"one of {', '.join(CLASSES)}")
     return entry["route"], frozenset(classes)
-
-
-def _require_patterns(values: Sequence[str], option: str) -> None:
-    for at, value in enumerate(values):
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise OptionError(f"{option}[{at}]", value, f"a regular expression ({error})") from None

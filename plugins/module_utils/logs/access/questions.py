@@ -111,10 +111,7 @@ def _measured(view: View, log: LogView) -> dict[str, Any]:
             {"agent": clean(raw.decode("utf-8", "replace"), limit=200), "requests": many}
             for raw, many in tally.agents.top(20)
         ],
-        "missing": [
-            {"path": clean(raw.decode("utf-8", "replace"), limit=200), "requests": many}
-            for raw, many in tally.missing.top(20)
-        ],
+        "missing": [{"path": path, "requests": many} for path, many in log.missing(20)],
     }
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +16,15 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questio
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Verdicts
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.collect import Reviewed
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import tellable
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.sketch import Sketch
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Tally
 
 PERCENTILES = (50, 90, 95, 99)
+
+
+#: So many times as many paths are looked at as are told, for several may be told as one.
+_FOLDED = 10
 
 
 @dataclass
@@ -72,6 +78,13 @@ class LogView:
         """Routes with at least so many requests, the busiest first."""
         chosen = [(route, one) for route, one in self.routes.items() if one.requests >= least]
         return sorted(chosen, key=lambda pair: (-pair[1].requests, pair[0]))
+
+    def missing(self, most: int) -> list[tuple[str, int]]:
+        """Paths that are not there, fit to be told, and how often each was asked for, the most wanted first."""
+        together: Counter[str] = Counter()
+        for raw, many in self.tally.missing.top(_FOLDED * most):
+            together[tellable(raw.decode("utf-8", "replace"))] += many
+        return together.most_common(most)
 
 
 @dataclass(frozen=True)

@@ -302,3 +302,12 @@ def test_lines_without_blanks_are_taken_apart_once_and_not_from_every_line_anew(
 )
 def test_a_token_is_not_part_of_a_route_and_a_word_is(path: str, route: str) -> None:
     assert fold(path) == route
+
+
+def test_a_token_that_is_answered_with_404_is_not_told(review: Review, tmp_path: Path) -> None:
+    tokens = ["QWxhZGRpbjpvcGVuI", "aBcDeFgHiJkLmNoPqRsTuVwXyZ", "9f8e7d6c5b"]
+    result = review(write(tmp_path / "a.log", *(line(f"/reset/{token}", status=404) for token in tokens * 20)))
+
+    assert result["logs"][0]["missing"] == [{"path": "/reset/{token}", "requests": 60}]
+    assert of(result, "http_client_errors")["evidence"][0] == "60 requests of what is missing: /reset/{token}"
+    assert not any(token in json.dumps(result) for token in tokens)
