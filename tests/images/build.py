@@ -49,6 +49,8 @@ IMAGES: dict[str, Image] = {
     "postgresql15": Image(context="postgresql", base="debian12"),
     "postgresql17": Image(context="postgresql", base="debian13"),
     "postgresql18": Image(context="postgresql", base="debiansid"),
+    "mysql9": Image(context="mysql", base="debiansid", args={"SERVER": "mysql-server"}),
+    "mariadb11": Image(context="mysql", base="debian13", args={"SERVER": "mariadb-server"}),
     "postgresql17peers": Image(context="postgresql_peers", base="postgresql17"),
 }
 

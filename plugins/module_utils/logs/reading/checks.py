@@ -12,18 +12,19 @@ CHECKS = (
     Check(
         id="logs.readable",
         title="Logs can be read",
-        meaning="A log that was named is a plain file, or a journal or a container's log, and may be read.",
+        meaning="What was named is a plain file, a journal, or the log of a container or a server, and may be read.",
         remedy="Run with become; name the plain file and not a link to it; see that the program writes its log.",
-        source="open(2) with O_NOFOLLOW; journalctl(1); Docker Engine API",
+        source="open(2) with O_NOFOLLOW; journalctl(1); Docker Engine API; performance_schema.error_log",
     ),
     Check(
         id="logs.lost",
         title="Lines that were gone before they were read",
         meaning="The place where the last run stopped is no longer there: more rotations than pieces are kept, a log "
-        "emptied or replaced, a journal or a container's log cut. A count over such a span is too low.",
+        "emptied or replaced, a journal or a container's log cut, a server's table overwritten. A count over such a "
+        "span is too low.",
         remedy="Keep more pieces (logrotate's rotate, journald's SystemMaxUse=, the log driver's max-file), or review "
         "more often.",
-        source="device, inode, offset and fingerprints of the last run; journalctl --after-cursor",
+        source="device, inode, offset and fingerprints of the last run; journalctl --after-cursor; known entries",
     ),
     Check(
         id="logs.behind",

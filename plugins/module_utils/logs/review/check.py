@@ -57,8 +57,9 @@ _MANY = 10000
 
 if TYPE_CHECKING:
     from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.containers import ContainerTrail
+    from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.mysql import MysqlTrail
 
-    AnyTrail = Union[Trail, journald.JournalTrail, ContainerTrail]
+    AnyTrail = Union[Trail, journald.JournalTrail, ContainerTrail, MysqlTrail]
 
 
 @dataclass
@@ -75,6 +76,8 @@ class Round:
     #: Logs that are new under a glob of the last review, and named ones that are not there.
     appeared: set[str] = field(default_factory=set)
     absent: list[str] = field(default_factory=list)
+    #: Whether servers log at all.
+    proofs: list[Finding] = field(default_factory=list)
     #: Marks of logs that were read as pieces of others until now.
     moved: dict[str, Any] = field(default_factory=dict)
     #: Files that were looked at, and those that were too many for that.
@@ -108,6 +111,10 @@ def check(context: Context) -> Result:
         result.findings.append(probe(asked.alive, clock=context.clock, check_mode=context.check_mode))
     if context.checks & (OWN - {"logs.alive"}):
         _review(context, asked, result)
+    elif asked.mysql:
+        from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.servers import prove_all
+
+        result.findings += prove_all(asked.mysql, least=asked.wanted.least)
     result.findings = [finding for finding in result.findings if finding.check in context.checks]
     return result
 
@@ -135,6 +142,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     elif asked.journal is not False:
         _read_journal(current, no_journal)
     _read_containers(current)
+    _read_servers(current)
     now = context.clock.now()
     accounts = [
         memory.account(
@@ -148,6 +156,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
         for name, digest in current.digests.items()
     ]
     learnt = memory.learn(current.before, accounts, now=now, release=asked.release)
+    result.findings += current.proofs
     answers = list(judge.judge_readings(current.readings, book=context.book))
     for one in accounts:
         answers += judge.judge_account(one, book=context.book, top=asked.top)
@@ -354,13 +363,25 @@ def _read_containers(current: Round) -> None:
         _attempt(current, source, opened, None)
 
 
+def _read_servers(current: Round) -> None:
+    asked = current.asked
+    if asked.mysql:
+        # A review without a server does not pay for what it takes to talk to one.
+        from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.servers import servers
+
+        entries = _FIRST_LINES.get(str(asked.first), _MANY)
+        for source, opened in servers(asked, current.mark_of, current.proofs, first_rows=entries):
+            _attempt(current, source, opened, FORMATS["mysql"])
+
+
 def _attempt(current: Round, source: str, opened: Callable[[], AnyTrail], form: Format | None) -> None:
     """Read what talks to a program or a server; what does not answer is told, and read from the same place later."""
     try:
         _scan(current, source, opened(), form)
     except MaintenanceError as error:
-        status = "skipped" if isinstance(error, CommandMissing) else "unknown"
-        current.readings.append(Reading(source, str(error), status))
+        given = error.status if isinstance(error, Absent) else "unknown"
+        status = "skipped" if isinstance(error, CommandMissing) else given
+        current.readings.append(Reading(source, error.message, status, remedy=error.remedy))
         current.digests.pop(source, None)
         current.marks.pop(source, None)
         current.keep_mark(source)

@@ -58,8 +58,9 @@ CHECKS = (
     Check(
         id="logs.alive",
         title="What is logged arrives",
-        meaning="A marker was written, and must come out where it is read: no errors in a log may mean no logging.",
+        meaning="A marker was written, and must come out where it is read: no errors in a log may mean no logging. "
+        "The table of a MySQL server's log is fed, and holds that the server started.",
         remedy="See that the log daemon runs and has room (systemctl status systemd-journald rsyslog, df /var/log).",
-        source="logger(1) or the command of the option alive",
+        source="logger(1) or the command of the option alive; log_error_services, Error_log_latest_write, Uptime",
     ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
@@ -29,7 +29,8 @@ _MOST_NAMES = 19
 class Reading:
     """How the reading of one log went.
 
-    ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before that;
+    ``trouble`` says why it could not be read, ``status`` how bad that is, and ``remedy`` what to do where that is not
+    what always helps; ``lost`` what was gone before that;
     ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
@@ -41,6 +42,7 @@ class Reading:
     lines: int = 0
     odd_lines: int = 0
     first_seen: bool = False
+    remedy: str = ""
 
 
 def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
@@ -48,7 +50,8 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
     good = [reading for reading in readings if not reading.trouble]
     for reading in readings:
         if reading.trouble:
-            yield CATALOGUE.stated("logs.readable", reading.source, reading.status, reading.trouble)  # type: ignore[arg-type]
+            status: Status = reading.status  # type: ignore[assignment]
+            yield CATALOGUE.stated("logs.readable", reading.source, status, reading.trouble, remedy=reading.remedy)
     if good:
         new = [reading.source for reading in good if reading.first_seen]
         words = f"{counted(len(good), 'log')} read"

@@ -12,6 +12,8 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import ARGUMENTS as MYSQL
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import Login, read_login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import require_pattern
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import First
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import Wanted
@@ -41,6 +43,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "journal_kernel": {"type": "bool", "default": False},
     "containers": {"type": "list", "elements": "str", "default": []},
     "docker_socket": {"type": "path", "default": SOCKET},
+    "mysql": {"type": "list", "elements": "dict", "default": [], "options": MYSQL},
     "severity": {"type": "str", "choices": ["fatal", "error", "warning"], "default": "error"},
     "include": {"type": "list", "elements": "str", "default": []},
     "ignore": {"type": "list", "elements": "str", "default": []},
@@ -91,6 +94,7 @@ class Asked:
     kernel: bool
     containers: tuple[str, ...]
     socket: str
+    mysql: tuple[Login, ...]
     wanted: Wanted
     first: First
     budget: int
@@ -111,7 +115,7 @@ def parse(params: Mapping[str, Any]) -> Asked:
         raise OptionError("journal", False, "true or absent where entries of the journal are chosen")
     files = [_files(entry, number) for number, entry in enumerate(params["files"])]
     # Without a word about what to read, what is usual is read.
-    nothing_named = not files and not params["containers"] and not narrow and params["journal"] is None
+    nothing_named = not (files or params["containers"] or params["mysql"] or narrow) and params["journal"] is None
     if nothing_named:
         files = [Files(USUAL_FILES, usual=True)]
     return Asked(
@@ -123,6 +127,7 @@ def parse(params: Mapping[str, Any]) -> Asked:
         kernel=params["journal_kernel"],
         containers=tuple(params["containers"]),
         socket=params["docker_socket"],
+        mysql=_servers(params["mysql"]),
         wanted=Wanted(
             least=params["severity"],
             include=_expressions(params["include"], option="include"),
@@ -183,6 +188,15 @@ def _files(entry: Any, number: int) -> Files:
     if not isinstance(exclude, list) or not all(isinstance(one, str) for one in exclude):
         raise OptionError(f"{place}.exclude", exclude, "a list of globs")
     return Files((path,), form, tuple(exclude))
+
+
+def _servers(raw: Sequence[Mapping[str, Any]]) -> tuple[Login, ...]:
+    logins = tuple(read_login(entry, option=f"mysql[{number}]") for number, entry in enumerate(raw))
+    places = [login.place for login in logins]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise OptionError(f"mysql[{number}]", place, "another server than the entries before it")
+    return logins
 
 
 def _expressions(raw: Sequence[str], *, option: str) -> list[re.Pattern[bytes]]:
