@@ -40,7 +40,7 @@ def client_options(text: str) -> dict[str, str]:
         if heading:
             group = heading.group(1)
         elif group == "client":
-            option = _OPTION.match(line)
+            option = _OPTION.fullmatch(line)
             if option:
                 found[option.group(1).replace("_", "-")] = _value(option.group(2) or "")
     return found

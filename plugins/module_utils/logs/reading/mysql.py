@@ -172,7 +172,6 @@ def _go_on(trail: MysqlTrail, read: Sequence[str]) -> None:
         gone += f", which the server made anew when it was started at {worded(trail.facts.started)}"
     if not oldest:
         trail.losses.append(Loss(gone))
-        trail.known.clear()
     elif oldest[0].stamp > last:
         trail.losses.append(Loss(f"{gone}, and begins at {worded(oldest[0].stamp)}"))
     elif any(_find(trail, one, read) for one in reversed(read[:-1])):

@@ -67,7 +67,7 @@ class Entry(NamedTuple):
         level = "ERROR" if self.level == "Error" else self.level
         code = f"[{self.code}] " if self.code else ""
         part = f"[{self.part}] " if self.part else ""
-        whole = f"{_at(self.stamp):%Y-%m-%dT%H:%M:%S.%f}Z {self.thread} [{level}] {code}{part}{text}"
+        whole = f"{_at(self.stamp):%Y-%m-%dT%H:%M:%S.%f}Z {self.thread or 0} [{level}] {code}{part}{text}"
         return " ".join(whole.splitlines()).encode("utf-8", "replace") + b"\n"
 
 
