@@ -11,8 +11,8 @@ short_description: Review what is new in logs, by kinds of errors
 version_added: 0.1.0
 author: fleetcare.maintenance contributors (@fleetcare)
 description:
-  - Reads what was written since the last run, in files, in the journal of systemd and in containers' logs, and
-    tells which kinds of errors there are, how often each came, which are new and which came much more often than
+  - Reads what was written since the last run, in files, in the journal of systemd, in containers' logs and in the
+    table that a MySQL server has of its error log, and tells which kinds of errors there are, how often each came, which are new and which came much more often than
     they used to.
   - A run goes on where the last one stopped, whether the log was renamed, copied and truncated, packed, given a
     date, or written anew in between. Lines that were gone before they could be read are told, never passed over.
@@ -21,7 +21,9 @@ description:
   - Errors are told by templates, from which numbers, addresses, paths, quoted texts, identifiers and e-mail
     addresses are taken out. What looks like a secret is masked.
   - It runs at a low priority, reads a log once, and holds no more of it than a line.
-  - It needs nothing but Python. C(grep) makes it quicker on large logs.
+  - It needs nothing but Python, and for a MySQL server its driver. C(grep) makes it quicker on large logs.
+requirements:
+  - for O(mysql), PyMySQL 0.9 or newer on the host, which is C(python3-pymysql) on Debian
 extends_documentation_fragment:
   - fleetcare.maintenance.attributes
   - fleetcare.maintenance.common_options
@@ -87,6 +89,72 @@ options:
     description: Socket of the Docker engine, or of Podman's service.
     type: path
     default: /var/run/docker.sock
+  mysql:
+    description:
+      - MySQL servers whose error log is read from their table C(performance_schema.error_log), which MySQL has since
+        8.0.22. An empty mapping, C({}), is the server of this host by its socket, as the user of the run.
+      - It takes C(SELECT) on that table and nothing else. The session changes nothing, and its times are in UTC.
+      - MariaDB has no such table, nor has a server without performance_schema; they are V(skipped). Their files or
+        containers are read by O(files) and O(containers), which do for MySQL on the same host too. A log that is
+        named both ways is reviewed twice.
+      - The table holds the last 5 MiB. A server that logs to a file fills it from that file when it starts; one that
+        logs to its standard error, as in a container, begins it anew, and what was in it before is told as lost.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      login_host:
+        description: Name or address of the server, for a connection by TCP, also to a container's published port.
+        type: str
+      login_unix_socket:
+        description:
+          - The server's socket. Without it, and without O(mysql[].login_host), what O(mysql[].config_file) says, else
+            C(/run/mysqld/mysqld.sock) or C(/var/lib/mysql/mysql.sock).
+        type: path
+      login_port:
+        description: The server's port.
+        type: int
+        default: 3306
+      login_user:
+        description:
+          - The account to log in as. Without it what O(mysql[].config_file) says, else the name of the operating
+            system's user, which C(auth_socket) lets in without a password.
+        type: str
+      login_password:
+        description: The account's password. It never crosses a network in plain text unless O(mysql[].ca_cert) is set.
+        type: str
+      config_file:
+        description:
+          - A file of options on the host, of which the group C([client]) is read. Without it that is C(~/.my.cnf)
+            where there is one.
+        type: path
+      ca_cert:
+        description:
+          - File on the host with the certificates of the authorities that may have signed the server's. With it a
+            connection by TCP is by TLS or not at all. Without it TLS is used where the server offers it, and nothing
+            proves who the server is.
+        type: path
+        aliases: [ssl_ca]
+      client_cert:
+        description: File on the host with the client's certificate.
+        type: path
+        aliases: [ssl_cert]
+      client_key:
+        description: File on the host with the key of O(mysql[].client_cert).
+        type: path
+        aliases: [ssl_key]
+      check_hostname:
+        description: Whether the certificate has to be of the name in O(mysql[].login_host), where there is O(mysql[].ca_cert).
+        type: bool
+        default: true
+      connect_timeout:
+        description: Seconds that it may take to connect, from 1 to 3600.
+        type: int
+        default: 10
+      statement_timeout:
+        description: Seconds that one question to the server may take, from 0.1 to 86400.
+        type: float
+        default: 30.0
   severity:
     description: The least level that counts.
     type: str
@@ -107,7 +175,7 @@ options:
   first:
     description:
       - Where a log that was never reviewed is begun. V(start), V(end), or a size such as V(1M) before its end. For
-        the journal and for containers every size means 10,000 entries. Begun at its V(end), nothing of what a log
+        the journal, containers and MySQL servers every size means 10,000 entries. Begun at its V(end), nothing of what a log
         held before is read.
       - The first review of a log takes stock, and raises no alarm but for fatal errors.
     type: str
@@ -135,6 +203,7 @@ options:
   alive:
     description:
       - Proves that what is logged arrives. A marker is written and has to come out. In check mode none is written.
+      - The servers of O(mysql) need no marker. Each logs its own start, so what they say of their log tells.
     type: dict
     suboptions:
       command:
@@ -177,6 +246,16 @@ EXAMPLES = r"""
       seconds: 5
     levels:
       "logs.errors[/var/log/nginx*]": {warning: 100, critical: 1000}
+
+- name: Review the error logs of the MySQL server of this host, and of another one
+  fleetcare.maintenance.log_review:
+    name: mysql
+    mysql:
+      - {}
+      - login_host: db2.example.org
+        login_user: maintenance
+        login_password: "{{ mysql_maintenance_password }}"
+        ca_cert: /etc/ssl/certs/ca-certificates.crt
 """
 
 RETURN = r"""

@@ -178,14 +178,15 @@ def _lock(name: str) -> Iterator[None]:
 
 
 def main(names: list[str]) -> int:
-    """Build the images named, or all, and print their tags."""
-    try:
-        for name in names or sorted(IMAGES):
+    """Build the images named, or all, and print their tags; one that cannot be had does not keep the next from it."""
+    missing = 0
+    for name in names or sorted(IMAGES):
+        try:
             print(f"{name:<16} {ensure_image(name)}", flush=True)
-    except ImageError as error:
-        print(f"build.py: {error}", file=sys.stderr)
-        return 1
-    return 0
+        except ImageError as error:
+            print(f"build.py: {error}", file=sys.stderr)
+            missing = 1
+    return missing
 
 
 if __name__ == "__main__":
