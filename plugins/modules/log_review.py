@@ -12,8 +12,8 @@ version_added: 0.1.0
 author: fleetcare.maintenance contributors (@fleetcare)
 description:
   - Reads what was written since the last run, in files, in the journal of systemd, in containers' logs and in the
-    table that a MySQL server has of its error log, and tells which kinds of errors there are, how often each came, which are new and which came much more often than
-    they used to.
+    table that a MySQL server has of its error log, and tells which kinds of errors there are, how often each came,
+    which are new and which came much more often than they used to.
   - A run goes on where the last one stopped, whether the log was renamed, copied and truncated, packed, given a
     date, or written anew in between. Lines that were gone before they could be read are told, never passed over.
   - An error is a line whose own level says so. C(0 errors) is none, nor is a path with C(error) in it, nor a
@@ -144,7 +144,7 @@ options:
         type: path
         aliases: [ssl_key]
       check_hostname:
-        description: Whether the certificate has to be of the name in O(mysql[].login_host), where there is O(mysql[].ca_cert).
+        description: Whether the certificate has to be of O(mysql[].login_host), where there is O(mysql[].ca_cert).
         type: bool
         default: true
       connect_timeout:
@@ -175,8 +175,8 @@ options:
   first:
     description:
       - Where a log that was never reviewed is begun. V(start), V(end), or a size such as V(1M) before its end. For
-        the journal, containers and MySQL servers every size means 10,000 entries. Begun at its V(end), nothing of what a log
-        held before is read.
+        the journal, containers and MySQL servers every size means 10,000 entries. Begun at its V(end), nothing of what
+        a log held before is read.
       - The first review of a log takes stock, and raises no alarm but for fatal errors.
     type: str
     default: 1M

@@ -9,6 +9,7 @@ which is asked for when a connection is opened and not before.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -284,6 +285,9 @@ def _translated(error: Exception, login: Login) -> MaintenanceError:
             f"{where} wants a proof that the driver needs the Python library 'cryptography' for.",
             remedy="Install it with the package manager (python3-cryptography), or let the server offer TLS.",
         )
+    if _is_of_tls(error):
+        remedy = "Set ca_cert to the authority that signed its certificate, and login_host to a name that is in it."
+        return ConnectError(f"{where} does not prove who it is: {words}.", remedy=remedy, unwelcome=True)
     if number in _CANNOT_CONNECT:
         remedy = "See that the server runs and listens there (systemctl status mysql, ss -ltnx)."
         return ConnectError(f"{where} cannot be reached: {words}.", remedy=remedy, refused=True)
@@ -299,10 +303,18 @@ def _translated(error: Exception, login: Login) -> MaintenanceError:
     return QueryError(f"{where} refused a statement: {words}.", number=number)
 
 
+def _is_of_tls(error: Exception) -> bool:
+    import ssl
+
+    return isinstance(getattr(error, "original_exception", None) or error, ssl.SSLError)
+
+
 def _words(error: Exception, login: Login) -> str:
     cause = getattr(error, "original_exception", None) or error
     said = getattr(cause, "strerror", None) or (cause.args[-1] if cause.args else "") or type(cause).__name__
-    text = str(said).replace(" (using password: YES)", " with a password")
+    text = re.sub(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)", "", str(said)).replace(
+        " (using password: YES)", " with a password"
+    )
     text = text.replace(" (using password: NO)", " without a password")
     if login.password:
         text = text.replace(login.password, "***")
