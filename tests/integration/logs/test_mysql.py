@@ -244,18 +244,24 @@ def test_a_certificate_proves_who_the_server_is(review: Review, mysql_fleet: Fle
     assert "does not prove who it is: certificate verify failed" in other["summary"]
 
 
-def test_a_server_that_does_not_let_in_or_does_not_answer(review: Review, mysql_fleet: Fleet) -> None:
-    host = mysql_fleet["mysql"]
-    server = {"login_host": host.address}
+def test_a_server_that_does_not_let_in_is_read_from_the_same_place_later(
+    review: Review, mysql_fleet: Fleet, administrator: Administrator
+) -> None:
+    server = {"login_host": mysql_fleet["mysql"].address}
+    review(server)
+    name = administrator.plant(1)
     for given, words in (
         ({"login_password": "hunter2"}, "refuses the login: Access denied for user 'tester'@"),
         ({"login_port": 9}, "cannot be reached: Connection refused"),
         ({"login_host": "", "login_unix_socket": "/nowhere.sock"}, "cannot be reached: No such file or directory"),
     ):
-        findings = review({**server, **given})
+        # A review remembers the servers that it names.
+        name_of_review = "default" if "login_password" in given else "other"
+        findings = review({**server, **given}, name=name_of_review)
         assert one(findings, "logs.readable")["status"] == "unknown"
         assert words in one(findings, "logs.readable")["summary"]
         assert "hunter2" not in str(findings)
+    assert one(review(server), "logs.errors")["evidence"] == [f"new, 1x {KIND.format(name)}"]
 
 
 def test_a_server_that_hangs_is_left(review: Review, mysql_fleet: Fleet) -> None:

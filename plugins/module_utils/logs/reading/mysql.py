@@ -22,6 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.l
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.mysql_table import (
     FIRST,
+    LAST,
     Entry,
     Facts,
     ServerTable,
@@ -48,6 +49,10 @@ class Table(Protocol):
 
     def begin_of_last(self, entries: int) -> int:
         """The time of the first of the last so many entries; the first time of all where there are fewer."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more is asked."""
         ...
 
 
@@ -77,9 +82,7 @@ class MysqlTrail:
         try:
             yield from self._pages()
         finally:
-            close = getattr(self.table, "close", None)
-            if close:
-                close()
+            self.table.close()
 
     def _pages(self) -> Iterator[bytes]:
         at, seen, spent, begun = self.since, +self.seen, 0, bool(self.seen)
@@ -204,7 +207,7 @@ def _remembered(mark: Mapping[str, Any] | None) -> tuple[dict[str, list[str]], b
         return {}, False
     try:
         servers = {str(name): [str(one) for one in ids] for name, ids in mark["servers"].items()}
-        if any(_stamp(one) <= 0 for ids in servers.values() for one in ids):
+        if not all(0 < _stamp(one) < LAST for ids in servers.values() for one in ids):
             raise ValueError
     except (AttributeError, KeyError, TypeError, ValueError):
         return {}, True

@@ -9,11 +9,13 @@ Source: MySQL manual, "The error_log Table", "Error Log Configuration".
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import (
     QueryError,
     Row,
@@ -22,9 +24,10 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.c
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import Login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 
-#: The first time that a column of this type can hold.
-FIRST = 1_000_000
+#: The first time that a column of this type can hold, and a later one than it can: the year 3001.
+FIRST, LAST = 1_000_000, 32_536_771_200_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ELSEWHERE = "Name its file in files, or its container in containers."
 
@@ -92,17 +95,30 @@ class ServerTable:
         self.session = session
 
     def page(self, since: int, most: int) -> list[Entry]:
-        return _entries(self.session.rows(_PAGE, [worded(since, "%H:%M:%S.%f"), most]))
+        with _understood(self.session):
+            return _entries(self.session.rows(_PAGE, [worded(since, "%H:%M:%S.%f"), most]))
 
     def newest(self, most: int) -> list[Entry]:
-        return _entries(self.session.rows(_NEWEST, [most]))[::-1]
+        with _understood(self.session):
+            return _entries(self.session.rows(_NEWEST, [most]))[::-1]
 
     def begin_of_last(self, entries: int) -> int:
         found = self.session.rows(_OFFSET, [entries - 1])
-        return _micros(str(found[0][0])) if found else FIRST
+        with _understood(self.session):
+            return _micros(str(found[0][0])) if found else FIRST
 
     def close(self) -> None:
         self.session.close()
+
+
+@contextmanager
+def _understood(session: Session) -> Iterator[None]:
+    """What stands between us and a server, or stands in for one, may answer with anything."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        words = f"MySQL at {session.login.place} answered with something that is no entry of its error log."
+        raise MaintenanceError(words) from None
 
 
 def facts_of(login: Login) -> Facts:
@@ -121,28 +137,32 @@ def require_table(session: Session) -> Facts:
         raise Absent(f"{product} has no table of its error log", remedy=_ELSEWHERE)
     try:
         session.rows(_NEWEST, [1])
-        row = session.rows(_FACTS)[0]
+        facts, status = session.rows(_FACTS), session.rows(_STATUS)
     except QueryError as error:
         if error.is_denied:
-            raise Absent(
-                f"the account {_account(session)} may not read the error log", remedy=_grant(session)
-            ) from None
+            account = _account(session)
+            grant = f"GRANT SELECT ON performance_schema.error_log TO {account};"
+            raise Absent(f"the account {account} may not read the error log", remedy=grant) from None
         if error.is_missing:
-            raise Absent(
-                f"{product} has no table of its error log, which came with 8.0.22", remedy=_ELSEWHERE
-            ) from None
+            words = f"{product} has no table of its error log, which came with 8.0.22"
+            raise Absent(words, remedy=_ELSEWHERE) from None
         raise
-    if row[0] != "1":
-        raise Absent(
-            f"{product} runs without performance_schema, so the table of its error log is empty",
-            remedy="Set performance_schema=ON, which takes a restart, or name the server's file in files.",
-        )
-    return _facts(row, session.rows(_STATUS))
+    with _understood(session):
+        if facts[0][0] != "1":
+            raise Absent(
+                f"{product} runs without performance_schema, so the table of its error log is empty",
+                remedy="Set performance_schema=ON, which takes a restart, or name the server's file in files.",
+            )
+        return _facts(facts[0], status)
 
 
 def _facts(row: Row, status: Sequence[Row]) -> Facts:
     known = {name: int(value or 0) for name, value in status}
     now = int(float(row[6] or 0) * 1e6)
+    started = now - known.get("Uptime", 0) * 1_000_000
+    latest = known.get("Error_log_latest_write", 0)
+    if not (0 <= started < LAST and 0 <= now < LAST and 0 <= latest < LAST):
+        raise ValueError
     return Facts(
         server=row[1] or "",
         destination=row[2] or "",
@@ -150,20 +170,18 @@ def _facts(row: Row, status: Sequence[Row]) -> Facts:
         verbosity=int(row[4] or 0),
         suppressed=row[5] or "",
         now=now,
-        started=now - known.get("Uptime", 0) * 1_000_000,
-        latest=known.get("Error_log_latest_write", 0),
+        started=started,
+        latest=latest,
     )
 
 
 def _account(session: Session) -> str:
     """The account that the server took us for, quoted as a statement takes it."""
-    name = str(session.rows("SELECT CURRENT_USER()")[0][0])
+    found = session.rows("SELECT CURRENT_USER()")
+    with _understood(session):
+        name = clean(found[0][0])
     user, _at_sign, host = name.rpartition("@")
     return "@".join("'" + part.replace("\\", "\\\\").replace("'", "''") + "'" for part in (user, host))
-
-
-def _grant(session: Session) -> str:
-    return f"GRANT SELECT ON performance_schema.error_log TO {_account(session)};"
 
 
 def _entries(rows: Sequence[Row]) -> list[Entry]:

@@ -37,6 +37,7 @@ class Server:
         self.latest = 0
         #: What is called between two pages.
         self.meanwhile: list[Any] = []
+        self.closed = False
 
     def write(self, amount: int) -> None:
         """Entries, some at the same microsecond by the clock."""
@@ -90,6 +91,9 @@ class Server:
     def begin_of_last(self, entries: int) -> int:
         return self.table[-entries].stamp if entries <= len(self.table) else 1_000_000
 
+    def close(self) -> None:
+        self.closed = True
+
     @property
     def facts(self) -> Facts:
         return Facts(self.name, "stderr", ("log_sink_internal",), 2, "", self.clock, self.started, self.latest)
@@ -104,6 +108,7 @@ def read(server: Server, mark: Any, **options: Any) -> tuple[list[str], dict[str
     trail = follow_table(server, server.facts, mark, **options)
     lines = b"".join(trail.blocks()).decode().splitlines()
     assert trail.lines == len(lines)
+    assert server.closed
     told = [loss.reason for loss in trail.losses]
     return [line.split("[Server] ")[1] for line in lines], json.loads(json.dumps(trail.mark())), told
 
@@ -286,7 +291,14 @@ def test_what_the_budget_leaves_is_read_by_the_next_runs(server: Server, monkeyp
 
 @pytest.mark.parametrize(
     "mark",
-    [{"servers": 3}, {"servers": {"a": 3}}, {"servers": {"a": ["x"]}}, {"servers": {"a": ["-4 x"]}}, {"cursor": ""}],
+    [
+        {"servers": 3},
+        {"servers": {"a": 3}},
+        {"servers": {"a": ["x"]}},
+        {"servers": {"a": ["-4 x"]}},
+        {"servers": {"a": ["9" * 30]}},
+        {"cursor": ""},
+    ],
 )
 def test_a_damaged_mark_begins_anew_and_is_told(server: Server, mark: Any) -> None:
     server.write(2)

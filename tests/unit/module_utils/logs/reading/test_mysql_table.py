@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import QueryError, Row
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.mysql_table import (
@@ -106,6 +107,37 @@ def test_a_row_without_code_and_part_is_a_line_too() -> None:
     row = (*ROWS[0][:1], None, "Note", None, None, "text")
     (entry,) = table(**{"SELECT LOGGED": [row]}).page(0, 1)
     assert entry.line() == b"2026-11-25T18:56:53.696526Z 0 [Note] text\n"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"SELECT LOGGED": [("yesterday", "1", "Error", "", "", "")]},
+        {"SELECT LOGGED": [(None, "1", "Error", "", "", "")]},
+        {"SELECT LOGGED": [("2026-11-25 18:56:53.696526",)]},
+        {"SELECT LOGGED": [()]},
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_told(answers: Mapping[str, Any]) -> None:
+    with pytest.raises(MaintenanceError, match="no entry of its error log"):
+        table(**answers).newest(1)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"SELECT @@": []},
+        {"SELECT @@": [()]},
+        {"SELECT @@": [(*FACTS[:6], "9e99")]},
+        {"SELECT @@": [(*FACTS[:4], "loud", *FACTS[5:])]},
+        {"SHOW": [("Uptime", "99999999999")]},
+        {"SHOW": [("Uptime", "1", "2")]},
+        {"SHOW": [("Error_log_latest_write", "9" * 30)]},
+    ],
+)
+def test_facts_that_make_no_sense_are_told(answers: Mapping[str, Any]) -> None:
+    with pytest.raises(MaintenanceError, match="no entry of its error log"):
+        require_table(Answers(answers))  # type: ignore[arg-type]
 
 
 def test_the_facts_of_a_server() -> None:
