@@ -41,19 +41,15 @@ class Table(Protocol):
 
     def page(self, since: int, most: int) -> list[Entry]:
         """The first entries from a time on, at most so many, in their order."""
-        ...
 
     def newest(self, most: int) -> list[Entry]:
         """The last entries, in their order."""
-        ...
 
     def begin_of_last(self, entries: int) -> int:
         """The time of the first of the last so many entries; the first time of all where there are fewer."""
-        ...
 
     def close(self) -> None:
         """Nothing more is asked."""
-        ...
 
 
 @dataclass
