@@ -233,6 +233,9 @@ class ContainerTrail:
         since = recent[0][0]
         if len(self._recent) > len(recent):
             since = next((moment for moment, _name in recent if moment > recent[0][0]), recent[0][0])
+        elif self.since:
+            # All since then is known, and a line that comes out of order may be older than all that a cut has left.
+            since = min(since, self.since)
         return {
             "id": self.container.id,
             "since": str(since),

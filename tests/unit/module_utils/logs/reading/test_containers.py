@@ -103,6 +103,18 @@ def test_a_log_that_was_cut_after_it_was_begun_at_its_end_is_told(engine: Writte
     assert (len(lines), losses) == (3, ["none of the lines that were read last is left in the container's log"])
 
 
+def test_a_line_out_of_order_that_is_older_than_all_that_a_cut_left_is_read(engine: Written) -> None:
+    engine.write(1)
+    mark = read(engine, None)[1]
+    engine.write(5)
+    del engine.entries[:4]
+    _lines, mark, losses = read(engine, mark)
+    assert losses
+    engine.write(1)
+    assert engine.entries[-1][0] < engine.entries[0][0]
+    assert read(engine, mark)[::2] == (["line 7"], [])
+
+
 def test_what_the_budget_leaves_is_read_by_the_next_runs(engine: Written) -> None:
     engine.write(9000)
     mark, lines = None, []
