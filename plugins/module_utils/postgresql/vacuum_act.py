@@ -117,7 +117,10 @@ def freeze_settings(job: Job, limits: Limits) -> dict[str, int]:
 
 @dataclass
 class Doer:
-    """One worker: its connection, and what it does with it. ``verdict`` words why a table could not be cleaned."""
+    """One worker: its connection, and what it does with it. ``verdict`` words why a table could not be cleaned.
+
+    ``limited`` is the statement_timeout of the connection, in seconds.
+    """
 
     login: Login
     manner: Manner
@@ -126,6 +129,7 @@ class Doer:
     verdict: Callable[[Job], str]
     share: float = 1.0
     session: Session | None = None
+    limited: float = 0.0
     notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
     repacking: int = 0
@@ -207,6 +211,7 @@ class Doer:
             session = open_session(self.login, database=database)
             session.connection.add_notice_handler(self._heard)
             session.set(lock_timeout=self.manner.lock_timeout, vacuum_cost_delay=f"{self.manner.cost_delay:g}ms")
+            self.limited = 0.0
             # A run that is killed leaves no vacuum behind: the server looks whether anybody still listens.
             # Where it cannot look, it says so, and the time limit of the statement has to do.
             _try(lambda: session.set(client_connection_check_interval=2.0))
@@ -237,8 +242,7 @@ class Doer:
         try:
             for statement in statements(job, self.manner, schema=before.schema, name=before.name):
                 # What a killed or stopped run has begun must end with it.
-                limit = min(self.manner.table_timeout, self.budget.left())
-                session.set(statement_timeout=max(0.001, limit))
+                self._limit(session, max(0.001, min(self.manner.table_timeout, self.budget.left())))
                 self.notices.clear()
                 self.at_work = job.target
                 session.execute(statement)
@@ -248,12 +252,18 @@ class Doer:
         finally:
             self.at_work = ""
             if not session.broken:
-                session.set(statement_timeout=self.login.statement_timeout)
+                # The questions before and after have time of their own.
+                self._limit(session, max(self.limited, self.login.statement_timeout))
                 for name in changed:
                     session.rows(
                         "SELECT set_config(%s, (SELECT reset_val FROM pg_settings WHERE name = %s), false)",
                         (name, name),
                     )
+
+    def _limit(self, session: Session, seconds: float) -> None:
+        if seconds != self.limited:
+            session.set(statement_timeout=seconds)
+            self.limited = seconds
 
     def _refuse_skipped(self) -> None:
         """Raises where the server said that it has left the table out."""
