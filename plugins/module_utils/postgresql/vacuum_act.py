@@ -27,7 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Session,
     driver,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import Sessions
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_counters import Counters, count
@@ -123,6 +123,7 @@ class Doer:
     """
 
     login: Login
+    sessions: Sessions
     manner: Manner
     limits: Limits
     budget: Budget
@@ -208,7 +209,7 @@ class Doer:
         if self.session is not None and (self.session.database != database or self.session.broken):
             self._drop()
         if self.session is None:
-            session = open_session(self.login, database=database)
+            session = self.sessions.working(database)
             session.connection.add_notice_handler(self._heard)
             session.set(lock_timeout=self.manner.lock_timeout, vacuum_cost_delay=f"{self.manner.cost_delay:g}ms")
             self.limited = 0.0
@@ -242,7 +243,7 @@ class Doer:
         try:
             for statement in statements(job, self.manner, schema=before.schema, name=before.name):
                 # What a killed or stopped run has begun must end with it.
-                self._limit(session, max(0.001, min(self.manner.table_timeout, self.budget.left())))
+                self._limit(session, min(self.manner.table_timeout, self.budget.left()))
                 self.notices.clear()
                 self.at_work = job.target
                 session.execute(statement)
@@ -261,6 +262,8 @@ class Doer:
                     )
 
     def _limit(self, session: Session, seconds: float) -> None:
+        # The server takes whole milliseconds, and none of them as no limit at all.
+        seconds = max(1, int(seconds * 1000)) / 1000
         if seconds != self.limited:
             session.set(statement_timeout=seconds)
             self.limited = seconds
@@ -279,7 +282,7 @@ class Doer:
         if error.is_late:
             if self.budget.stopped:
                 return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.stopped}{self.seen}")
-            if self.budget.left() <= 0:
+            if self.limited < self.manner.table_timeout and seconds >= self.limited:
                 return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.spent()}{self.seen}")
             return MaintenanceError(
                 f"stopped after {duration(seconds)}: table_timeout is {duration(self.manner.table_timeout)}, or "
