@@ -74,7 +74,10 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "free_bytes": (0, 2**60, "bytes"),
     "unseen_bytes": (0, 2**60, "bytes"),
 }
-_SIZE = re.compile(r"\d{1,9} ?(?:B|kB|MB|GB|TB)?")
+#: A size as the server writes it, in kB where it has no unit, and what the server takes (vacuum_buffer_usage_limit).
+_SIZE = re.compile(r"(\d{1,9}) ?(B|kB|MB|GB|TB)?")
+_UNITS: Mapping[str, int] = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+_LEAST_RING, _MOST_RING = 128 * 1024, 16 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         if value is not None:
             require_between(value, least, most, option=option, expected=f"{unit} from {least:g} to {most:g}")
     ring = params["buffer_usage_limit"] or ""
-    if ring and not _SIZE.fullmatch(ring):
-        raise OptionError("buffer_usage_limit", ring, "a size such as 2MB, or 0 for no limit")
+    if ring and not _is_ring(ring):
+        raise OptionError("buffer_usage_limit", ring, "a size from 128kB to 16GB such as 2MB, or 0 for no limit")
     if not params["vacuum"] and not params["analyze"]:
         raise OptionError("analyze", False, "true where vacuum is false: nothing would be left to do")
     full, repack = _named(params["full"]), _named(params["repack"])
@@ -139,6 +142,12 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         databases_exclude=tuple(params["databases_exclude"]),
         free_bytes=params["free_bytes"],
     )
+
+
+def _is_ring(words: str) -> bool:
+    found = _SIZE.fullmatch(words)
+    size = int(found[1]) * _UNITS[found[2] or "kB"] if found else -1
+    return size == 0 or _LEAST_RING <= size <= _MOST_RING
 
 
 def _named(entries: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str, str], ...]:

@@ -321,7 +321,7 @@ def defaults(**more: Any) -> dict[str, Any]:
     [
         ("jobs", 0), ("jobs", 33), ("need_percent", 29), ("lock_timeout", float("nan")), ("table_timeout", 0.0),
         ("io_pressure_max", 101.0), ("buffer_usage_limit", "2MB'; DROP TABLE x; --"), ("parallel", -1),
-        ("full_min_percent", 0.0), ("total_time", -1.0),
+        ("full_min_percent", 0.0), ("total_time", -1.0), ("buffer_usage_limit", "127kB"), ("buffer_usage_limit", "1TB"),
     ],
 )  # fmt: skip
 def test_an_option_that_makes_no_sense_is_refused(option: str, value: Any) -> None:
@@ -331,6 +331,8 @@ def test_an_option_that_makes_no_sense_is_refused(option: str, value: Any) -> No
 
 def test_the_defaults_are_understood_and_nothing_to_do_is_refused() -> None:
     assert read_wanted(defaults()).jobs == 2
+    for ring in ("0", "128", "16GB"):
+        assert read_wanted(defaults(buffer_usage_limit=ring)).manner.buffer_usage_limit == ring
     with pytest.raises(OptionError):
         read_wanted(defaults(vacuum=False, analyze=False))
 
