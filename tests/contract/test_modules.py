@@ -139,3 +139,9 @@ def test_the_readme_names_every_module(module: str) -> None:
 def test_the_table_of_modules_has_every_module(module: str) -> None:
     table = tree.text("docs/architecture.md").partition("\n## Modules")[2].partition("\n## ")[0]
     assert f"`{module}`" in table, "name it in the table 'Modules' of docs/architecture.md"
+
+
+@modules
+def test_the_release_notes_name_every_module(module: str) -> None:
+    shown = tree.text("CHANGELOG.md").replace("\\", "")
+    assert f"fleetcare.maintenance.{module} " in shown, "run: antsibull-changelog generate"

@@ -197,7 +197,7 @@ class Session:
 
     def set(self, **settings: str | int | float) -> None:
         """Set session variables: ``set(lock_timeout=2.0)``; times are seconds."""
-        worded = [f"{int(value * 1000)}ms" if isinstance(value, float) else str(value) for value in settings.values()]
+        worded = [f"{round(value * 1000)}ms" if isinstance(value, float) else str(value) for value in settings.values()]
         self.rows(_SET, (list(settings), worded))
 
     @property

@@ -179,7 +179,8 @@ class Index:
     @property
     def is_left_over(self) -> bool:
         """Whether a REINDEX CONCURRENTLY that broke off has left it behind."""
-        return not self.valid and bool(_LEFT_OVER.search(self.name))
+        # That of a partitioned table is never rebuilt itself, its partitions' are.
+        return not self.valid and self.kind == "i" and bool(_LEFT_OVER.search(self.name))
 
     @property
     def of_toast(self) -> bool:

@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Login, QueryError, Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
+    ConnectError,
+    Login,
+    QueryError,
+    Session,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import open_session as open_short
 
 # A repair rests between its statements while others work, and one statement of it may take hours.
@@ -41,3 +47,48 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
         session.close()
         raise
     return session
+
+
+class Sessions:
+    """Who has looked at a database leaves the connection to who works in it; ``most`` rest at a time."""
+
+    def __init__(self, login: Login, *, most: int) -> None:
+        self.login = login
+        self.most = most
+        self.resting: list[Session] = []
+        self.guard = threading.Lock()
+
+    @contextmanager
+    def looking(self, database: str) -> Iterator[Session]:
+        """A session that changes nothing, and rests afterwards. Raises ConnectError."""
+        session = open_session(self.login, database=database, read_only=True)
+        try:
+            yield session
+        finally:
+            with self.guard:
+                kept = not session.broken and len(self.resting) < self.most
+                if kept:
+                    self.resting.append(session)
+            if not kept:
+                session.close()
+
+    def working(self, database: str) -> Session:
+        """One that has rested, or a new one; it is the taker's to close. Raises ConnectError."""
+        with self.guard:
+            found = next((session for session in self.resting if session.database == database), None)
+            if found is not None:
+                self.resting.remove(found)
+        if found is not None:
+            try:
+                found.set(default_transaction_read_only="off")
+            except ConnectError:
+                found.close()
+            else:
+                return found
+        return open_session(self.login, database=database)
+
+    def close(self) -> None:
+        with self.guard:
+            resting, self.resting = self.resting, []
+        for session in resting:
+            session.close()

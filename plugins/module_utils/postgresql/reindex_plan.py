@@ -61,6 +61,10 @@ class Situation:
         """A valid index that finds the same."""
         return next((one for one in self.indexes if one.valid and finds_the_same(index, one)), None)
 
+    def outlasts(self, remain: Index) -> bool:
+        """Whether there is another index that finds the same, be it one that has to be rebuilt itself."""
+        return any(not one.is_left_over and finds_the_same(remain, one) for one in self.indexes)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -126,8 +130,8 @@ def need_of(index: Index, situation: Situation, wanted: Wanted) -> Need | None:
     """What an index needs of that which was asked for."""
     need: Need | None = None
     if not index.valid:
-        # Without a valid one of the kind it is all that there is, whatever its name says.
-        left_over = index.is_left_over and (index.of_toast or situation.twin(index) is not None)
+        # Without another one of the kind it is all that there is, whatever its name says.
+        left_over = index.is_left_over and (index.of_toast or situation.outlasts(index))
         need = "leftover" if left_over else "invalid"
     elif is_swollen(index, situation, wanted):
         need = "bloated"

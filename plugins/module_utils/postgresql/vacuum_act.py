@@ -27,7 +27,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     Session,
     driver,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import open_session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import Sessions
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Budget
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_counters import Counters, count
@@ -117,15 +117,20 @@ def freeze_settings(job: Job, limits: Limits) -> dict[str, int]:
 
 @dataclass
 class Doer:
-    """One worker: its connection, and what it does with it. ``verdict`` words why a table could not be cleaned."""
+    """One worker: its connection, and what it does with it. ``verdict`` words why a table could not be cleaned.
+
+    ``limited`` is the statement_timeout of the connection, in seconds.
+    """
 
     login: Login
+    sessions: Sessions
     manner: Manner
     limits: Limits
     budget: Budget
     verdict: Callable[[Job], str]
     share: float = 1.0
     session: Session | None = None
+    limited: float = 0.0
     notices: list[tuple[str, str]] = field(default_factory=list)
     at_work: str = ""
     repacking: int = 0
@@ -204,9 +209,10 @@ class Doer:
         if self.session is not None and (self.session.database != database or self.session.broken):
             self._drop()
         if self.session is None:
-            session = open_session(self.login, database=database)
+            session = self.sessions.working(database)
             session.connection.add_notice_handler(self._heard)
             session.set(lock_timeout=self.manner.lock_timeout, vacuum_cost_delay=f"{self.manner.cost_delay:g}ms")
+            self.limited = 0.0
             # A run that is killed leaves no vacuum behind: the server looks whether anybody still listens.
             # Where it cannot look, it says so, and the time limit of the statement has to do.
             _try(lambda: session.set(client_connection_check_interval=2.0))
@@ -237,8 +243,7 @@ class Doer:
         try:
             for statement in statements(job, self.manner, schema=before.schema, name=before.name):
                 # What a killed or stopped run has begun must end with it.
-                limit = min(self.manner.table_timeout, self.budget.left())
-                session.set(statement_timeout=max(0.001, limit))
+                self._limit(session, min(self.manner.table_timeout, self.budget.left()))
                 self.notices.clear()
                 self.at_work = job.target
                 session.execute(statement)
@@ -248,12 +253,20 @@ class Doer:
         finally:
             self.at_work = ""
             if not session.broken:
-                session.set(statement_timeout=self.login.statement_timeout)
+                # The questions before and after have time of their own.
+                self._limit(session, max(self.limited, self.login.statement_timeout))
                 for name in changed:
                     session.rows(
                         "SELECT set_config(%s, (SELECT reset_val FROM pg_settings WHERE name = %s), false)",
                         (name, name),
                     )
+
+    def _limit(self, session: Session, seconds: float) -> None:
+        # The server takes whole milliseconds, and none of them as no limit at all.
+        seconds = max(1, int(seconds * 1000)) / 1000
+        if seconds != self.limited:
+            session.set(statement_timeout=seconds)
+            self.limited = seconds
 
     def _refuse_skipped(self) -> None:
         """Raises where the server said that it has left the table out."""
@@ -269,7 +282,7 @@ class Doer:
         if error.is_late:
             if self.budget.stopped:
                 return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.stopped}{self.seen}")
-            if self.budget.left() <= 0:
+            if self.limited < self.manner.table_timeout and seconds >= self.limited:
                 return MaintenanceError(f"stopped after {duration(seconds)}: {self.budget.spent()}{self.seen}")
             return MaintenanceError(
                 f"stopped after {duration(seconds)}: table_timeout is {duration(self.manner.table_timeout)}, or "

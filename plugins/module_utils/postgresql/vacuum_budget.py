@@ -25,6 +25,8 @@ SELECT coalesce(application_name, '') AS name,
        pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn))::float8 AS lag
   FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' AND state IS DISTINCT FROM 'startup'
 """
+#: The server's time limits are whole milliseconds: with less than one left, nothing more is begun.
+LEAST = 0.001
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -84,8 +86,10 @@ class Budget:
 
     def left(self) -> float:
         """Seconds that are left of all."""
-        own = self.begun + self.allowance.total - self.clock.monotonic() if self.allowance.total else float("inf")
-        return min(self.deadline.left(), max(0.0, own))
+        return min(self.deadline.left(), max(0.0, self._own()))
+
+    def _own(self) -> float:
+        return self.begun + self.allowance.total - self.clock.monotonic() if self.allowance.total else float("inf")
 
     def feed(self, *, lag: tuple[float, str] = (0.0, ""), pressure: float | None = None) -> bool:
         """What was just measured. True where it has been too much for too long, so that the work has to end."""
@@ -118,15 +122,15 @@ class Budget:
         """Wait until work may be begun; what stands against it for good, or empty."""
         with self.changed:
             # The watcher tells when it has got better; at the end of patience it stops the run.
-            while self.over and not self.stopped and self.left() > 0:
+            while self.over and not self.stopped and self.left() >= LEAST:
                 self.changed.wait(timeout=min(1.0, self.left()))
             if self.stopped:
                 return self.stopped
-        return "" if self.left() > 0 else self.spent()
+        return "" if self.left() >= LEAST else self.spent()
 
     def spent(self) -> str:
-        """How the end of the time is said."""
-        if self.deadline.left() <= 0:
+        """How the end of the time is said: by the limit that is nearer."""
+        if self.deadline.left() <= self._own():
             return "the window had closed"
         return f"the time budget of {duration(self.allowance.total)} was spent"
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,13 +13,12 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ConnectError,
-    Login,
     QueryError,
     Session,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, holders
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import Sessions
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.rewrite_ground import with_rewrites
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName, Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
@@ -74,23 +74,28 @@ class Search:
         return not (choice.tables or choice.tables_exclude or choice.full or choice.repack)
 
 
-def look_at_all(session: Session, login: Login, server: Server, wanted: Wanted, limits: Limits) -> Looks:
-    """Look at every database that is not left out, one after the other."""
-    looks = Looks()
+def look_at_all(session: Session, sessions: Sessions, server: Server, wanted: Wanted, limits: Limits) -> Looks:
+    """Look at every database that is not left out, several at once."""
     rewriting = bool(wanted.choice.full or wanted.choice.repack)
     disk = look_at_disk(session, told=wanted.free_bytes) if rewriting else Disk()
     search = Search(server, wanted.choice, limits, disk, maintains=session.row(_PRIVILEGE)["there"])
-    for database in server.databases:
-        if database.template or not database.open or _left_out(database, wanted):
-            continue
+
+    def look(database: DatabaseName) -> Ground | Absent:
         try:
-            ground = _look(session, search) if database.name == session.database else _look_in(database, login, search)
+            return _look(session, search) if database.name == session.database else _look_in(database, sessions, search)
         except Absent as absent:
-            looks.absent[database.name] = absent
+            return absent
         except QueryError as error:
-            looks.absent[database.name] = Absent(error.message, status="unknown")
-        else:
-            looks.grounds.append(ground)
+            return Absent(error.message, status="unknown")
+
+    chosen = [one for one in server.databases if one.open and not one.template and not _left_out(one, wanted)]
+    looks = Looks()
+    with ThreadPoolExecutor(wanted.jobs) as workers:
+        for database, found in zip(chosen, workers.map(look, chosen)):
+            if isinstance(found, Absent):
+                looks.absent[database.name] = found
+            else:
+                looks.grounds.append(found)
     return looks
 
 
@@ -98,13 +103,13 @@ def _left_out(database: DatabaseName, wanted: Wanted) -> bool:
     return any(fnmatchcase(database.name, glob) for glob in wanted.databases_exclude)
 
 
-def _look_in(database: DatabaseName, login: Login, search: Search) -> Ground:
+def _look_in(database: DatabaseName, sessions: Sessions, search: Search) -> Ground:
     server = search.server
     if not database.allowed:
         grant = server.grant("CONNECT", on="DATABASE", name=database.name)
         raise Absent(f"{server.user} may not connect to database {database.name}", remedy=grant)
     try:
-        with connect(login, database=database.name, read_only=True) as own:
+        with sessions.looking(database.name) as own:
             return _look(own, search)
     except ConnectError as error:
         raise Absent(error.message, remedy=error.remedy, status="unknown") from None

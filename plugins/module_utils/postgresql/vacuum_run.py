@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Status
@@ -23,7 +24,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     read_login,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, oldest_holder
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import Sessions, connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, look
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import (
     Limits,
@@ -61,8 +62,8 @@ def vacuum(context: Context) -> Result:
     """The whole repair."""
     login, wanted = read_login(context.params), read_wanted(context.params)
     try:
-        with connect(login, read_only=True) as session:
-            return _on(session, context, login, wanted)
+        with connect(login, read_only=True) as session, closing(Sessions(login, most=wanted.jobs)) as sessions:
+            return _on(session, sessions, context, wanted)
     except ConnectError as error:
         return _not_begun(context, login, "critical", error.message, remedy=error.remedy)
 
@@ -72,7 +73,8 @@ def _not_begun(context: Context, login: Login, status: Status, reason: str, *, r
     return Result(findings=[finding], plan=[])
 
 
-def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Result:
+def _on(session: Session, sessions: Sessions, context: Context, wanted: Wanted) -> Result:
+    login = session.login
     server = look(session)
     if server.in_recovery:
         return _not_begun(context, login, "skipped", "a standby is vacuumed by its primary")
@@ -89,7 +91,7 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
         return _not_begun(context, login, "skipped", absent.message, remedy=remedy)
     horizon = Horizon(session, server)
     memory = _remembered(context, login)
-    looks = vacuum_ground.look_at_all(session, login, server, wanted, limits)
+    looks = vacuum_ground.look_at_all(session, sessions, server, wanted, limits)
     decided = [
         decide(
             ground,
@@ -105,7 +107,7 @@ def _on(session: Session, context: Context, login: Login, wanted: Wanted) -> Res
     plan = in_order(decided)
     execution = None
     if not context.check_mode:
-        work = Work(context, login, server, wanted, limits, horizon, session)
+        work = Work(context, sessions, server, wanted, limits, horizon, session)
         execution = work.carry_out(plan, lag=lag)
     return Result(
         findings=findings_of(context.catalogue, CHECK, login.place, decided, looks.absent, execution, horizon.remedies),
@@ -173,7 +175,7 @@ class Work:
     def __init__(
         self,
         context: Context,
-        login: Login,
+        sessions: Sessions,
         server: Server,
         wanted: Wanted,
         limits: Limits,
@@ -181,7 +183,8 @@ class Work:
         session: Session,
     ) -> None:
         self.server = server
-        self.login = login
+        self.sessions = sessions
+        self.login = session.login
         self.session = session
         self.horizon = horizon
         self.allowance: Allowance = wanted.allowance
@@ -193,6 +196,7 @@ class Work:
     def _doer(self, manner: Manner, limits: Limits, horizon: Horizon, wanted: Wanted) -> Doer:
         return Doer(
             login=self.login,
+            sessions=self.sessions,
             manner=manner,
             limits=limits,
             budget=self.budget,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk
@@ -163,6 +163,8 @@ def carried_out(situation: Situation, decisions: list[Decision]) -> Situation:
 
 
 @given(STATES, st.dictionaries(st.integers(1, 40), st.integers(0, 20 * 1024 * MEBI)), st.integers(0, 10**11))
+@example([index(1, "b", valid=False), index(2, "b", valid=False, kind="I", name="x_ccnew")], {}, 0)
+@example([index(1, "b", valid=False), index(2, "b", valid=False, name="x_ccnew", bytes=1)], {}, 0)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(
     indexes: list[Index], air: dict[int, int], room: int
 ) -> None:

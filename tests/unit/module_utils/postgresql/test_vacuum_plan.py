@@ -304,6 +304,16 @@ def test_time_ends_the_run_by_whatever_comes_first() -> None:
     assert closed.admit() == "the window had closed"
 
 
+def test_with_less_than_the_server_can_wait_for_nothing_is_begun() -> None:
+    spent, clock = budget(total=100.0, at=200)
+    clock.at = 99.9995
+    assert spent.admit() == "the time budget of 1 min 40 s was spent"
+
+    closed, clock = budget(total=200.0, at=100)
+    clock.at = 99.9995
+    assert closed.admit() == "the window had closed"
+
+
 def test_the_pressure_of_the_kernel_is_read() -> None:
     text = "some avg10=9.00 avg60=8.00 avg300=7.00 total=1\nfull avg10=1.00 avg60=23.45 avg300=3.00 total=4\n"
 
