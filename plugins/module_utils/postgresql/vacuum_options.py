@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Choice
@@ -142,6 +144,20 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         databases_exclude=tuple(params["databases_exclude"]),
         free_bytes=params["free_bytes"],
     )
+
+
+def require_looked_at(wanted: Wanted, databases: Sequence[DatabaseName]) -> None:
+    """Refuse a table to rewrite in a database that this server has not, or that is left out. Raises OptionError."""
+    looked_at = {
+        one.name
+        for one in databases
+        if one.open and not one.template and not any(fnmatchcase(one.name, glob) for glob in wanted.databases_exclude)
+    }
+    for option, named in (("full", wanted.choice.full), ("repack", wanted.choice.repack)):
+        for table in named:
+            if table[0] not in looked_at:
+                expected = "a table in a database of this server that databases_exclude does not leave out"
+                raise OptionError(option, ".".join(table), expected)
 
 
 def _is_ring(words: str) -> bool:
