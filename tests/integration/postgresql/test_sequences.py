@@ -75,7 +75,7 @@ def test_every_way_to_number_a_column_is_known(database: Database) -> None:
         "public.parts_id_seq",
         "public.falling",
     }
-    assert "for public.two.id (number): 100.0 % used, 1 left" in found["public.shared_by_two"]["summary"]
+    assert "for public.two.id (public.number): 100.0 % used, 1 left" in found["public.shared_by_two"]["summary"]
     assert "for public.parts.id (integer)" in found["public.parts_id_seq"]["summary"]
     assert "never_used" in found[""]["summary"]
 

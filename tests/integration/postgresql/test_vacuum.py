@@ -326,7 +326,7 @@ def test_a_running_vacuum_says_how_far_it_is(database: Database) -> None:
     thread.join()
 
     (line,) = [line for line in finding["evidence"] if line.startswith(f"pid {worker.info.backend_pid} ")]
-    assert f"VACUUM of orders in {database.name}: " in line
+    assert f"VACUUM of public.orders in {database.name}: " in line
     assert "pages scanned" in line
 
 
