@@ -117,6 +117,10 @@ options:
       - How much of each log one run reads, from V(1M) to V(1024T). What is left is told, and read by the next run.
     type: str
     default: 2G
+  workers:
+    description: Processes that sift a large log at once, from 1 to 64.
+    type: int
+    default: 1
   release:
     description:
       - Name of the release that runs, such as a version or a commit. Kinds of errors that are met first while it

@@ -279,7 +279,7 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     """Read a log to its end and note what it said and how the reading went. Raises MaintenanceError."""
     known = FORMATS.get(str(current.before.get("formats", {}).get(family(source), "")))
     stretches = trail.stretches() if isinstance(trail, Trail) else trail.blocks()
-    digest = digest_of(stretches, form, current.asked.wanted, known=known)
+    digest = digest_of(stretches, form, current.asked.wanted, known=known, workers=current.asked.workers)
     mark = trail.mark()
     current.marks[source] = mark
     current.take(source, digest, _reach(trail, mark))

@@ -46,6 +46,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ignore": {"type": "list", "elements": "str", "default": []},
     "first": {"type": "str", "default": "1M"},
     "max_bytes": {"type": "str", "default": "2G"},
+    "workers": {"type": "int", "default": 1},
     "release": {"type": "str"},
     "examples": {"type": "bool", "default": False},
     "top": {"type": "int", "default": 10},
@@ -94,6 +95,7 @@ class Asked:
     wanted: Wanted
     first: First
     budget: int
+    workers: int
     release: str
     top: int
     alive: Alive | None
@@ -105,6 +107,7 @@ def parse(params: Mapping[str, Any]) -> Asked:
         raise OptionError("name", params["name"], "1 to 64 letters, digits, dots, dashes or underscores")
     require_between(params["top"], 1, 19, option="top", expected="a whole number from 1 to 19")
     budget = size_of(params["max_bytes"], option="max_bytes")
+    require_between(params["workers"], 1, 64, option="workers", expected="a number of processes from 1 to 64")
     require_between(budget, 1 << 20, 1 << 50, option="max_bytes", expected="a size from 1M to 1024T")
     narrow = bool(params["journal_units"] or params["journal_identifiers"] or params["journal_kernel"])
     if narrow and params["journal"] is False:
@@ -131,6 +134,7 @@ def parse(params: Mapping[str, Any]) -> Asked:
         ),
         first=_first(params["first"]),
         budget=budget,
+        workers=params["workers"],
         release=_release(params["release"]),
         top=params["top"],
         alive=_alive(params["alive"]),

@@ -21,9 +21,14 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 
 
 def digest_of(
-    stretches: Iterator[Stretch], form: Format | None, wanted: Wanted, *, known: Format | None = None
+    stretches: Iterator[Stretch],
+    form: Format | None,
+    wanted: Wanted,
+    *,
+    known: Format | None = None,
+    workers: int = 1,
 ) -> Digest:
-    """All of a stream in one digest.
+    """All of a stream in one digest; ``workers`` programs may sift it.
 
     Without a word on it the format is seen from the first lines; where these have none, it is the one of the last run.
     """
@@ -38,7 +43,7 @@ def digest_of(
     extra = [_in_raw(one, form) for one in wanted.include]
 
     def passed() -> Iterator[Numbered]:
-        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra)
+        scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra, workers=workers)
 
     scanner.feed(passed())
     return scanner.finish()

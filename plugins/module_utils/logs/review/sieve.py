@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import IO
 
@@ -27,6 +28,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     size_of,
     text_of,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.parts import Part, parts_of
 
 _PIPE = 1 << 20
 #: ``F_SETPIPE_SZ`` of fcntl(2), which Python has a name for since 3.10.
@@ -41,12 +43,14 @@ Numbered = tuple[int, bytes]
 Sifted = Generator[Numbered, None, int]
 
 
-def sift(stretches: Iterable[Stretch], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = ()) -> Sifted:
+def sift(
+    stretches: Iterable[Stretch], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = (), workers: int = 1
+) -> Sifted:
     """Number (from 1) and text, without its newline, of each line that matches, and of the line behind each.
 
     ``pattern`` is an extended regular expression, without regard to case, in the part of the language that grep(1) and
     Python share: words, escapes, groups, ``|``, ``^``, ``$``, brackets and ``[[:space:]]``. ``extra`` are expressions
-    of Python that let a line pass too; grep does not know their language.
+    of Python that let a line pass too; grep does not know their language. ``workers`` greps share a large log.
     """
     source = iter(stretches)
     begun: list[Stretch] = []
@@ -60,7 +64,9 @@ def sift(stretches: Iterable[Stretch], pattern: str, *, extra: Sequence[re.Patte
         begun.append(text_of(stretch))
     grep = shutil.which("grep", path=SEARCH_PATH) if size > _SMALL and not extra else None
     chained = _chain(begun, source)
-    return _by_grep(grep, chained, pattern) if grep else _by_python(chained, pattern, extra)
+    if not grep:
+        return _by_python(chained, pattern, extra)
+    return _by_several(grep, chained, pattern, workers=workers) if workers > 1 else _by_grep(grep, chained, pattern)
 
 
 def _chain(begun: list[Stretch], source: Iterator[Stretch]) -> Iterator[Stretch]:
@@ -107,33 +113,82 @@ def _matching_lines(wanted: re.Pattern[bytes], text: bytes, block: bytes) -> set
         at = newline + 1
 
 
-def _by_grep(grep: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
-    # A line behind the last one, which no log holds: its number tells how many lines there were.
-    last = f"~{os.urandom(16).hex()}"
-    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-        [grep, "-a", "-n", "-i", "-A", "1", "-E", "-e", f"{pattern}|^{last}$"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={"LC_ALL": "C", "PATH": SEARCH_PATH},
-    )
-    if process.stdin is None or process.stdout is None:
-        raise AssertionError("pipes were asked for")
-    feeder = _Feeder(process.stdin, stretches, last.encode() + b"\n")
+def _by_grep(program: str, stretches: Iterable[Stretch], pattern: str) -> Sifted:
+    grep = _Grep(program, stretches, pattern)
     try:
-        feeder.start()
-        number = yield from _numbered(process.stdout.fileno())
-        feeder.join()
-        if feeder.error:
-            raise feeder.error
-        if process.wait() != 0:
+        return (yield from grep.lines())
+    finally:
+        grep.close()
+
+
+def _by_several(program: str, stretches: Iterable[Stretch], pattern: str, *, workers: int) -> Sifted:
+    """A log in parts of whole lines, sifted by several programs at once, and told in the order of its lines."""
+    running: deque[tuple[Part, _Grep]] = deque()
+    before = told = 0
+
+    def told_by(part: Part, grep: _Grep) -> Sifted:
+        nonlocal told
+        lines = grep.lines()
+        try:
+            while True:
+                number, line = next(lines)
+                # The first line of a part also ends the part before it, as what lies behind its last line.
+                if before + number > told:
+                    told = before + number
+                    yield told, line
+        except StopIteration as end:
+            return before + int(end.value) - bool(part.behind)
+        finally:
+            grep.close()
+            part.close()
+
+    try:
+        for part in parts_of(stretches):
+            running.append((part, _Grep(program, part.stretches(), pattern)))
+            if len(running) == workers:
+                before = yield from told_by(*running.popleft())
+        while running:
+            before = yield from told_by(*running.popleft())
+        return before
+    finally:
+        for part, grep in running:
+            grep.close()
+            part.close()
+
+
+class _Grep:
+    """A grep at work on lines that are fed to it."""
+
+    def __init__(self, program: str, stretches: Iterable[Stretch], pattern: str) -> None:
+        # A line behind the last one, which no log holds: its number tells how many lines there were.
+        last = f"~{os.urandom(16).hex()}"
+        self.process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            [program, "-a", "-n", "-i", "-A", "1", "-E", "-e", f"{pattern}|^{last}$"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"LC_ALL": "C", "PATH": SEARCH_PATH},
+        )
+        if self.process.stdin is None or self.process.stdout is None:
+            raise AssertionError("pipes were asked for")
+        self.output = self.process.stdout
+        self.feeder = _Feeder(self.process.stdin, stretches, last.encode() + b"\n")
+        self.feeder.start()
+
+    def lines(self) -> Sifted:
+        number = yield from _numbered(self.output.fileno())
+        self.feeder.join()
+        if self.feeder.error:
+            raise self.feeder.error
+        if self.process.wait() != 0:
             raise MaintenanceError("'grep' ended with an error while it sifted a log.")
         return number - 1
-    finally:
-        process.kill()
-        process.stdout.close()
-        feeder.join()
-        process.wait()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.output.close()
+        self.feeder.join()
+        self.process.wait()
 
 
 class _Feeder(threading.Thread):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.spans import Span
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import sieve
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import parts, sieve
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.formats import FORMATS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 
@@ -69,6 +69,49 @@ def test_grep_and_python_let_the_same_lines_pass(
         spans = spans_of(log.fileno(), 7, [len(part) for part in data])
         assert by_python == counted(sieve._by_grep("/usr/bin/grep", iter(spans), pattern))
         assert by_python == counted(sieve._by_python(iter(spans), pattern, ()))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    lines=st.lists(st.sampled_from([b"[error] x", b"calm", b"", b"[error] y", b"  indented"]), min_size=1, max_size=30),
+    step=st.integers(1, 8),
+    kinds=st.lists(st.booleans(), min_size=30, max_size=30),
+    full=st.integers(1, 60),
+    workers=st.integers(2, 4),
+)
+def test_several_at_once_let_the_same_lines_pass_as_one(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[bytes],
+    step: int,
+    kinds: list[bool],
+    full: int,
+    workers: int,
+) -> None:
+    data = [b"".join(line + b"\n" for line in lines[at : at + step]) for at in range(0, len(lines), step)]
+    path = tmp_path_factory.mktemp("sieve") / "app.log"
+    path.write_bytes(b"".join(data))
+    with path.open("rb") as log, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "IN_FILE", full)
+        patch.setattr(parts, "IN_MEMORY", full)
+        spans = spans_of(log.fileno(), 0, [len(part) for part in data])
+        mixed = [span if lies else text for span, text, lies in zip(spans, data, kinds)]
+        one = counted(sieve._by_python(iter(data), "error", ()))
+        assert one == counted(sieve._by_several("/usr/bin/grep", iter(mixed), "error", workers=workers))
+        assert one[1] == len(lines)
+
+
+def test_several_at_once_leave_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"[error] x\n" * 700_000)
+    before = len(os.listdir("/proc/self/fd"))
+    with path.open("rb") as log, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "IN_FILE", 1 << 20)
+        spans = spans_of(log.fileno(), 0, [1_000_000] * 7)
+        lines = sieve.sift(spans, "error", workers=3)
+        assert next(lines) == (1, b"[error] x")
+        lines.close()
+        assert counted(sieve.sift(spans, "error", workers=3))[1] == 700_000
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 _PARTS = [
