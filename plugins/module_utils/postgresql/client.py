@@ -22,7 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.silence import limited
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.silence import limited, patiently
 
 APPLICATION = "fleetcare.maintenance"
 PACKAGE = "python3-psycopg, or psycopg by pip"
@@ -39,8 +39,6 @@ _SET = (
 #: Who may create a function in a schema that is searched would otherwise have it called with the rights of whoever
 #: asks here, often a superuser's (PostgreSQL manual, 5.10.6; CVE-2018-1058).
 _PATH = "pg_catalog, pg_temp"
-#: Seconds after its time limit in which a server has to say that a statement has reached it.
-GRACE = 30.0
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 #: Options of every module that talks to PostgreSQL; the documentation fragment ``postgresql`` describes them.
@@ -236,9 +234,7 @@ class Session:
 
         It is asked over a connection of its own, to which a server that has stopped answering says nothing either.
         """
-        asking = threading.Thread(target=self.connection.cancel, daemon=True)
-        asking.start()
-        asking.join(GRACE)
+        patiently(self.connection.cancel)
 
     def close(self) -> None:
         self.connection.close()
@@ -247,13 +243,12 @@ class Session:
     def _told(self) -> Iterator[None]:
         psycopg = driver()
         try:
-            with limited(self.connection, self.patience + GRACE) as call:
+            with limited(self.connection, self.patience, errors=psycopg.Error) as call:
                 yield
         except psycopg.Error as error:
             if call.hung_up:
                 raise ConnectError(
-                    f"PostgreSQL at {self.login.place} holds the connection and does not answer, {GRACE:g} s after the "
-                    "time limit of the statement.",
+                    f"PostgreSQL at {self.login.place} holds the connection and does not answer.",
                     remedy="See whether its processes are stopped and its disk gives anything back (ps, dmesg).",
                     refused=True,
                 ) from None

@@ -253,7 +253,7 @@ def _aged(age: int) -> str:
 
 def _drop(database: str) -> str:
     quoted = database.replace('"', '""')
-    return f'DROP DATABASE "{quoted}".'
+    return f'End what was begun: DROP DATABASE "{quoted}".'
 
 
 def _nature(entry: Ages) -> str:

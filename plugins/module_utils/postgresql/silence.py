@@ -12,29 +12,43 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
+
+#: Seconds after its time limit in which a server has to say that a statement has reached it.
+GRACE = 30.0
 #: Seconds between two looks at the clock.
 _PAUSE = 0.5
 
 
 @dataclass
 class Call:
-    """A wait for an answer that ends ``until``, by the monotonic clock; ``hung_up`` once it has been ended."""
+    """A wait for an answer that ends ``until``, by the monotonic clock; ``hung_up`` once it has been ended.
+
+    ``errors`` is what the driver raises.
+    """
 
     connection: Any
     until: float
+    errors: type[Exception]
     hung_up: bool = False
+
+    def hang_up(self) -> None:
+        """Cut the line below the driver, which notices; to close a connection from another thread is not allowed."""
+        self.hung_up = True
+        with suppress(OSError, self.errors), socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
 class _Operator:
     """Looks every so often, in a thread of its own, whether one of the calls has lasted too long."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -57,23 +71,22 @@ class _Operator:
 
     def _watch(self) -> None:
         while True:
-            time.sleep(_PAUSE)
-            now = time.monotonic()
+            self.clock.sleep(_PAUSE)
+            now = self.clock.monotonic()
             with self.guard:
                 for call in self.calls.values():
                     if call.until < now and not call.hung_up:
-                        call.hung_up = True
-                        _hang_up(call.connection)
+                        call.hang_up()
 
 
-_OPERATOR = _Operator()
+_OPERATOR = _Operator(Clock())
 os.register_at_fork(after_in_child=_OPERATOR.begin_anew)
 
 
 @contextmanager
-def limited(connection: Any, seconds: float) -> Iterator[Call]:
-    """Within it an answer has so many seconds to come; then the connection is cut, which the driver tells as lost."""
-    call = Call(connection, time.monotonic() + seconds)
+def limited(connection: Any, seconds: float, *, errors: type[Exception]) -> Iterator[Call]:
+    """Within it an answer has so many seconds and ``GRACE`` to come; then the line is cut, which the driver tells."""
+    call = Call(connection, _OPERATOR.clock.monotonic() + seconds + GRACE, errors)
     _OPERATOR.take(call)
     try:
         yield call
@@ -81,7 +94,8 @@ def limited(connection: Any, seconds: float) -> Iterator[Call]:
         _OPERATOR.drop(call)
 
 
-def _hang_up(connection: Any) -> None:
-    """Cut the line below the driver, which notices; to close its connection from another thread is not allowed."""
-    with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as line:
-        line.shutdown(socket.SHUT_RDWR)
+def patiently(work: Callable[[], object]) -> None:
+    """Do what may never end, and go on after ``GRACE`` seconds all the same."""
+    working = threading.Thread(target=work, daemon=True)
+    working.start()
+    working.join(GRACE)

@@ -11,8 +11,8 @@ import pytest
 from psycopg import sql
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
-    client,
     reindex,
+    silence,
     vacuum_options,
     vacuum_run,
 )
@@ -100,7 +100,7 @@ def test_names_that_a_user_gives_are_found_where_his_own_sessions_find_them(data
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "GRACE", 0.5)
+    monkeypatch.setattr(silence, "GRACE", 0.5)
 
 
 @one_version

@@ -124,7 +124,7 @@ def test_what_a_broken_off_drop_has_left_is_to_be_dropped_and_has_no_age() -> No
         "freeze_age": ["ok"],
     }
     assert found["wraparound"][1].item == 'localhost:5432/old "shop"'
-    assert found["wraparound"][1].remedy == 'DROP DATABASE "old ""shop""".'
+    assert found["wraparound"][1].remedy == 'End what was begun: DROP DATABASE "old ""shop""".'
 
 
 def test_an_id_from_the_future_is_critical() -> None:
