@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import ansible
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH
 from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
 
+#: On a managed host it is the distribution's Python that runs modules; what they need of Ansible comes with them.
+PYTHON = shutil.which("python3", path=SEARCH_PATH) or sys.executable
+_LIBRARY = Path(ansible.__file__).parents[1]
 _PROGRAM = """
 import importlib, json, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -47,9 +55,9 @@ def perform_alone(
     """
     asked = {"package": package, "name": name, "params": params, "keys": keys, "check_mode": check_mode}
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM],
+        [PYTHON, "-c", _PROGRAM],
         input=json.dumps(asked),
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".cache/collections")},
+        env={**os.environ, "PYTHONPATH": f"{ROOT / '.cache/collections'}:{_LIBRARY}"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)

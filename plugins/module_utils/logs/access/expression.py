@@ -15,6 +15,7 @@ that complete each other count as one request.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -250,9 +251,11 @@ def _body(pieces: Sequence[Piece], at: int, *, strict: bool) -> bytes:
     if piece.text in ("$time_local", "%t") and stop == "]":
         # A point does not match the end of a line, and costs as little as a search for the bracket.
         return rb".{26}"
-    return rb"[^%b]*" % re.escape(stop.encode())
+    return rb"[^%b]*%b" % (re.escape(stop.encode()), _POSSESSIVE)
 
 
+#: What runs to a byte that it cannot hold would find nothing in less of it; Python 3.11 can be told so.
+_POSSESSIVE = b"+" if sys.version_info >= (3, 11) else b""
 _UPSTREAM = rb"[-0-9.]*(?:(?:, | : )[-0-9.]*)*"
 _STRICT_FIGURES = {"status": rb"[0-9]{3}", "size": rb"[0-9]+|-", "upstream": _UPSTREAM, "seconds": rb"[0-9.]+|-"}
 _STRICT_FIGURES = {role: rb"(?:%b)" % body for role, body in _STRICT_FIGURES.items()}
