@@ -18,7 +18,8 @@ description:
     the server would refuse.
   - An index is built and dropped with C(CONCURRENTLY), beside the running application, after a look at the free disk,
     the standbys and the old transactions that it would have to wait for. That of a partitioned table is built on one
-    partition after the other. When it breaks off, what it leaves behind is removed.
+    partition after the other. When it breaks off, what it leaves behind is removed; of one on a partitioned table that
+    was killed, the next run makes what is missing.
   - What is dropped is recorded with the exact statements that bring it back, tablespace and comment included. What
     enforces a constraint, is a replica identity or alone supports a foreign key is left alone.
   - Only one run of this module and of M(fleetcare.maintenance.postgresql_reindex) is at work on a cluster at a time.

@@ -108,8 +108,8 @@ options:
     default: 0.0
   buffer_usage_limit:
     description:
-      - C(BUFFER_USAGE_LIMIT), how much of the server's cache the work may take, such as V(2MB). Servers before 16 do
-        not know it.
+      - C(BUFFER_USAGE_LIMIT), how much of the server's cache the work may take, from V(128kB) to V(16GB), or V(0) for
+        as much as it likes. Servers before 16 do not know it.
     type: str
   parallel:
     description: C(PARALLEL), how many workers may vacuum the indexes of one table. By default the server decides.

@@ -22,6 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.silence import limited, patiently
 
 APPLICATION = "fleetcare.maintenance"
 PACKAGE = "python3-psycopg, or psycopg by pip"
@@ -29,7 +30,15 @@ PACKAGE = "python3-psycopg, or psycopg by pip"
 _IDENTITY = threading.Lock()
 #: All rows of a query as one value. The order of a query in FROM is that of the aggregate above it.
 _BUNDLE = "SELECT coalesce(json_agg(one), '[]')::text AS rows FROM ({}) one"
-_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS given (name, value)"
+#: The first statement of a session, and until it has set the path the owner of the database says what names mean.
+_SET = (
+    "SELECT pg_catalog.set_config(name, value, false) "
+    "FROM ROWS FROM (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.text[]))"
+    " AS given (name, value)"
+)
+#: Who may create a function in a schema that is searched would otherwise have it called with the rights of whoever
+#: asks here, often a superuser's (PostgreSQL manual, 5.10.6; CVE-2018-1058).
+_PATH = "pg_catalog, pg_temp"
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 #: Options of every module that talks to PostgreSQL; the documentation fragment ``postgresql`` describes them.
@@ -139,7 +148,7 @@ def read_login(params: Mapping[str, Any]) -> Login:
         require_between(params[option], least, most, option=option, expected=expected)
     for option in ("ca_cert", "ssl_cert", "ssl_key"):
         path = params[option]
-        if path and not os.access(path, os.R_OK):
+        if path and ("\0" in path or not os.access(path, os.R_OK)):
             raise OptionError(option, path, "a file on this host that this user can read")
     return Login(
         host=host or socket,
@@ -164,6 +173,7 @@ class Session:
         self.connection = connection
         self.login = login
         self.database = database
+        self.patience = login.statement_timeout
 
     def rows(self, query: Any, parameters: Mapping[str, Any] | Sequence[Any] | None = None) -> list[dict[str, Any]]:
         """All rows of a query; ``%`` is doubled in the text only where there are parameters."""
@@ -189,14 +199,28 @@ class Session:
     def execute(self, statement: Any, parameters: Sequence[Any] | None = None, *, single: bool = False) -> None:
         """Carry out a statement; one with names in it is put together by ``psycopg.sql``.
 
-        ``single``: the server refuses more than one, whatever a text that became a part of it holds.
+        ``single``: a text of the user's became a part of it. Whatever that holds, the server refuses more than one
+        statement, and finds the names in it where it does in every other session of this login.
         """
-        with self._told():
-            # Results in binary form are had by the extended protocol alone, which takes one statement at a time.
-            self.connection.execute(statement, parameters, binary=single)
+        if not single:
+            with self._told():
+                self.connection.execute(statement, parameters)
+            return
+        self.execute("SET search_path TO DEFAULT")
+        try:
+            with self._told():
+                # Results in binary form are had by the extended protocol alone, which takes one statement at a time.
+                self.connection.execute(statement, parameters, binary=True)
+        finally:
+            states = driver().pq.TransactionStatus
+            # In a transaction that has failed the end of it sets the path back.
+            if self.connection.info.transaction_status in (states.IDLE, states.INTRANS):
+                self.set(search_path=_PATH)
 
     def set(self, **settings: str | int | float) -> None:
         """Set session variables: ``set(lock_timeout=2.0)``; times are seconds."""
+        if "statement_timeout" in settings:
+            self.patience = float(settings["statement_timeout"])
         worded = [f"{round(value * 1000)}ms" if isinstance(value, float) else str(value) for value in settings.values()]
         self.rows(_SET, (list(settings), worded))
 
@@ -206,8 +230,11 @@ class Session:
         return bool(self.connection.closed or self.connection.broken)
 
     def cancel(self) -> None:
-        """Ask the server to stop what is going on here; safe from another thread."""
-        self.connection.cancel()
+        """Ask the server to stop what is going on here; safe from another thread.
+
+        It is asked over a connection of its own, to which a server that has stopped answering says nothing either.
+        """
+        patiently(self.connection.cancel)
 
     def close(self) -> None:
         self.connection.close()
@@ -216,8 +243,15 @@ class Session:
     def _told(self) -> Iterator[None]:
         psycopg = driver()
         try:
-            yield
+            with limited(self.connection, self.patience, errors=psycopg.Error) as call:
+                yield
         except psycopg.Error as error:
+            if call.hung_up:
+                raise ConnectError(
+                    f"PostgreSQL at {self.login.place} holds the connection and does not answer.",
+                    remedy="See whether its processes are stopped and its disk gives anything back (ps, dmesg).",
+                    refused=True,
+                ) from None
             if self.broken:
                 raise ConnectError(
                     f"The connection to PostgreSQL at {self.login.place} was lost: {_first_line(error, self.login)}.",
@@ -279,6 +313,7 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
         raise _unreachable(error, login, database=name) from None
     session = Session(connection, login=login, database=name)
     session.set(
+        search_path=_PATH,
         statement_timeout=login.statement_timeout,
         lock_timeout=1.0,
         idle_in_transaction_session_timeout=60.0,

@@ -11,12 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Recalled
 
 
 @dataclass(frozen=True)
 class Grown:
-    """How much each counter grew in ``seconds``; ``reset``: the counters began anew since the last run."""
+    """How much each counter grew in ``seconds``; ``reset``: the counters began anew since the last run.
+
+    ``seconds`` is 0 where the clock has been set back meanwhile, so that nobody knows.
+    """
 
     by: Mapping[str, float]
     seconds: float
@@ -26,7 +30,9 @@ class Grown:
         return self.by[name]
 
     def rate(self, name: str) -> float:
-        """Per second; two runs within the same second count as one second."""
+        """Per second; two runs within the same second count as one. Raises Absent where it is not known."""
+        if not self.seconds:
+            raise Absent("the clock has been set back since the last run: the next one compares")
         return self.by[name] / max(1.0, self.seconds)
 
 

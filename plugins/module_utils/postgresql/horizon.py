@@ -210,13 +210,22 @@ def collect_ages(session: Session, _server: Server, _settings: Settings) -> tupl
 
 
 def wraparound(view: View) -> Iterator[Answer]:
-    ages: tuple[Ages, ...] = view.part("ages")
-    yield from _used_up(view, "postgresql.wraparound", {entry: entry.xid_age for entry in ages}, "transaction id")
+    check = "postgresql.wraparound"
+    yield from _used_up(view, check, {entry: entry.xid_age for entry in _whole(view)}, "transaction id")
+    for entry in view.part("ages"):
+        if entry.invalid:
+            words = f"{entry.name} is what a DROP DATABASE that was broken off has left: nobody and no vacuum gets in"
+            yield view.state(check, view.item(entry.name), "warning", words, remedy=_drop(entry.name))
 
 
 def multixact_wraparound(view: View) -> Iterator[Answer]:
-    ages: tuple[Ages, ...] = view.part("ages")
-    yield from _used_up(view, "postgresql.multixact_wraparound", {entry: entry.mxid_age for entry in ages}, "multixact")
+    ages = {entry: entry.mxid_age for entry in _whole(view)}
+    yield from _used_up(view, "postgresql.multixact_wraparound", ages, "multixact")
+
+
+def _whole(view: View) -> list[Ages]:
+    """The databases but those half dropped, which the server too leaves out (vac_truncate_clog() in its vacuum.c)."""
+    return [entry for entry in view.part("ages") if not entry.invalid]
 
 
 def _used_up(view: View, check: str, ages: Mapping[Ages, int], what: str) -> Iterator[Answer]:
@@ -227,7 +236,6 @@ def _used_up(view: View, check: str, ages: Mapping[Ages, int], what: str) -> Ite
             f"{entry.name}: {_share(age):.1f} %, the oldest {what} {_aged(age)}",
             note=f"{entry.name}: {age} of {WRAP}{_nature(entry)}" if age >= 0 else f"{entry.name}: {_aged(age)}",
             evidence=tuple(_held_up(view, entry.name)),
-            remedy=_drop(entry.name) if entry.invalid else "",
         )
         for entry, age in ages.items()
     ]
@@ -245,12 +253,10 @@ def _aged(age: int) -> str:
 
 def _drop(database: str) -> str:
     quoted = database.replace('"', '""')
-    return f'Nothing can connect to it any more: DROP DATABASE "{quoted}".'
+    return f'End what was begun: DROP DATABASE "{quoted}".'
 
 
 def _nature(entry: Ages) -> str:
-    if entry.invalid:
-        return "; left by a DROP DATABASE that failed, so that no vacuum reaches it"
     return "" if entry.open else "; takes no connections, autovacuum alone reaches it"
 
 
@@ -264,7 +270,7 @@ def _held_up(view: View, database: str) -> Iterator[str]:
 
 
 def freeze_age(view: View) -> Iterator[Answer]:
-    ages = {entry.name: entry for entry in view.part("ages")}
+    ages = {entry.name: entry for entry in _whole(view)}
     candidates = []
     for name, entry in ages.items():
         reading = view.cluster.databases.get(name, {}).get("tables")

@@ -136,11 +136,16 @@ class Doer:
             raise AssertionError("an index is made by its definition")
         adopted: list[Index] = []
         builder = Builder(self.session, self.wanted.definition, self.limits, adopted)
-        builder.build(self.definition, self.table, name=self.wanted.name)
+        begun = self._named(self.wanted.schema, self.wanted.name)
+        if begun is not None and begun.kind == "I" and not begun.valid:
+            builder.complete(begun, self.definition, self.table)
+        else:
+            builder.build(self.definition, self.table, name=self.wanted.name)
         self.after = self._named(self.wanted.schema, self.wanted.name)
         if self.after is None or not self.after.valid:
             raise Unachieved(f"{self.wanted.schema}.{self.wanted.name} was made and is not valid.")
-        return Effect(before={"present": False}, after={**self._facts(self.after), "undo": self._way_back(adopted)})
+        before = self._facts(begun) if begun else {"present": False}
+        return Effect(before=before, after={**self._facts(self.after), "undo": self._way_back(adopted)})
 
     def _way_back(self, adopted: Sequence[Index]) -> list[str]:
         """What removes it again; the indexes of partitions that it took over go with it and have to come back."""
@@ -231,6 +236,16 @@ class Builder:
             self._drop(whole)
             raise
         return whole
+
+    def complete(self, whole: Index, definition: Definition, table: Part) -> None:
+        """Make the parts that an index of a partitioned table lacks; what it has of them stays whatever happens."""
+        for part in parts_of(self.session, table.oid):
+            known = indexes_of(self.session, table=part.oid)
+            own = next((one for one in known if one.parent == whole.oid), None)
+            if own is None:
+                self._attach(whole, definition, part)
+            elif own.kind == "I" and not own.valid:
+                self.complete(own, replace(definition, schema=part.schema, table=part.name), part)
 
     def _attach(self, whole: Index, definition: Definition, part: Part) -> None:
         known = indexes_of(self.session, table=part.oid)

@@ -145,21 +145,17 @@ def _present_by_name(wanted: Wanted, situation: Situation, named: Index) -> Deci
         return Decision("ok", f"{named.label} is there: {_words(named)}, {quantity(named.bytes, 'B')}", index=named)
     if named.busy:
         return _refused(f"{named.label} is being built just now", index=named)
-    if named.kind == "I":
-        return _refused(
-            f"{named.label} is invalid: some partition lacks its part",
-            remedy="ALTER INDEX ... ATTACH PARTITION for each partition, or drop it and let it be made anew.",
-            index=named,
-        )
     size = max(named.bytes, table.bytes)
     refusal = _may_not_build(wanted, situation, table, size=size)
     if refusal:
         return _refused(refusal, index=named)
+    # Of a partitioned table nothing is rebuilt: what a run that was killed has not come to is made and attached.
+    parted = named.kind == "I"
     step = Step(
-        action="reindex",
+        action="create" if parted else "reindex",
         target=wanted.target,
-        reason="it is invalid: written by all and read by none",
-        reversible=False,
+        reason="some partition lacks its part" if parted else "it is invalid: written by all and read by none",
+        reversible=parted,
         estimate={"bytes": size, "needed_bytes": int(size * wanted.free_factor)},
         longest=_longest(wanted, size),
     )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
@@ -52,7 +52,8 @@ CHECKS = (
         "Indexes of which an equal one exists",
         "Size of the indexes that do nothing which another valid index of the same table does not do: same columns, "
         "operators, order, predicate, and at least the same uniqueness.",
-        "Drop the one that the evidence names with fleetcare.maintenance.postgresql_index, which records the way back.",
+        "Drop the one that the evidence names with fleetcare.maintenance.postgresql_index, which records the way back; "
+        "where it is there for a constraint, see that no ON CONFLICT names that, then ALTER TABLE ... DROP CONSTRAINT.",
         "pg_index",
         "B",
         Levels(info=1, warning=100 * _MEBI),
@@ -91,9 +92,10 @@ class Superfluous:
     @property
     def words(self) -> str:
         index = self.family.root
+        constraint = f", of constraint {index.constraint_name}" if index.constraint_name else ""
         return clean(
             f"{index.label} on {index.table_label} {index.columns}: {quantity(self.family.bytes, 'B')}, "
-            f"{counted(self.family.scans, 'scan')}; keep {self.because.label} {self.because.columns}"
+            f"{counted(self.family.scans, 'scan')}{constraint}; keep {self.because.label} {self.because.columns}"
         )
 
 
@@ -107,6 +109,11 @@ def is_removable(index: Index) -> bool:
         and index.constraint_name is None
         and not (index.primary or index.exclusion or index.replica_identity or index.referenced)
     )
+
+
+def is_second_key(index: Index) -> bool:
+    """Whether it is there for a unique constraint alone, which another index may enforce as well."""
+    return index.constraint_name is not None and is_removable(replace(index, constraint_name=None))
 
 
 def finds_the_same(index: Index, other: Index) -> bool:
@@ -154,7 +161,7 @@ def duplicates(indexes: Sequence[Index]) -> list[Superfluous]:
         for family in sorted(group, key=lambda one: _worth(one.root), reverse=True):
             index = family.root
             because = next((other for other in kept if replaces(other, index)), None)
-            if because is not None and is_removable(index):
+            if because is not None and (is_removable(index) or is_second_key(index)):
                 found.append(Superfluous(family, because))
             else:
                 kept.append(index)
@@ -186,9 +193,10 @@ def _by_table(indexes: Sequence[Index]) -> Mapping[int, list[Family]]:
     return {table: group for table, group in groups.items() if len(group) > 1}
 
 
-def _worth(index: Index) -> tuple[bool, bool, int, int, int]:
-    """What is rather kept: what cannot go, the unique, the one with more columns, with more use, the older."""
-    return (not is_removable(index), index.unique, len(index.included), index.scans, -index.oid)
+def _worth(index: Index) -> tuple[int, bool, int, int, int]:
+    """What is rather kept: what cannot go, a constraint, the unique, with more columns, with more use, the older."""
+    hold = 0 if is_removable(index) else 1 if is_second_key(index) else 2
+    return (hold, index.unique, len(index.included), index.scans, -index.oid)
 
 
 def supports(index: Index, columns: Sequence[str]) -> bool:

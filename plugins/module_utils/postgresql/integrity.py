@@ -110,7 +110,8 @@ SELECT c.oid::bigint AS oid, format('%%I.%%I', n.nspname, c.relname) AS name,
                       AND l.mode = 'AccessExclusiveLock' AND l.pid IS DISTINCT FROM pg_backend_pid())
  ORDER BY c.oid >= 16384, md5(%s || c.oid::text)
 """
-_CORRUPTED = ("XX001", "XX002")
+#: Damaged data, a damaged index, a file that is not there, and a disk that does not give it back (manual, appendix A).
+_CORRUPTED = ("XX001", "XX002", "58P01", "58030")
 #: Indexes of about this many bytes go into one statement, which has the statement's time limit.
 _BATCH = 32 * 1024**2
 

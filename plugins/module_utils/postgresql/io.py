@@ -343,7 +343,7 @@ def backend_fsyncs(view: View) -> Iterator[Answer]:
     )
     if view.cluster.server.has("pg_stat_io"):
         for field, name in (("reads", "postgresql.io_reads"), ("writes", "postgresql.io_writes")):
-            yield Metric(name, view.place, sum(grown.rate(field) for grown in writers.values()), "1/s")
+            yield Metric(name, view.place, sum(grown.rate(field) for grown in writers.values() if grown.seconds), "1/s")
 
 
 def grown_databases(view: View) -> dict[str, Grown]:

@@ -56,14 +56,30 @@ SELECT l.pid, coalesce(a.usename::text, a.backend_type, '') AS who, coalesce(a.d
 """
 _WANTED = """
 SELECT DISTINCT ON (l.pid) l.pid, l.mode, l.locktype AS kind, l.relation::bigint AS relation,
-       d.datname::text AS database
+       d.datname::text AS database, coalesce(extract(epoch FROM clock_timestamp() - l.waitstart), 0)::float8 AS waited
   FROM pg_locks l LEFT JOIN pg_database d ON d.oid = l.database
  WHERE NOT l.granted AND l.pid IS NOT NULL ORDER BY l.pid, l.waitstart
 """
-_OLD_WANTED = _WANTED.replace(", l.waitstart", "")
+_OLD_WANTED = """
+SELECT DISTINCT ON (l.pid) l.pid, l.mode, l.locktype AS kind, l.relation::bigint AS relation,
+       d.datname::text AS database, NULL::float8 AS waited
+  FROM pg_locks l LEFT JOIN pg_database d ON d.oid = l.database
+ WHERE NOT l.granted AND l.pid IS NOT NULL ORDER BY l.pid
+"""
 _NAMES = "SELECT oid::bigint AS oid, oid::regclass::text AS name FROM pg_class WHERE oid = ANY (%s::oid[])"
 #: Databases that are connected to for the names of tables that somebody waits for.
 _NAMED = 3
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A lock that a process waits for: ``AccessExclusiveLock on public.orders``.
+
+    ``waited`` seconds until now, None where the server does not tell (before PostgreSQL 14).
+    """
+
+    words: str
+    waited: float | None
 
 
 @dataclass(frozen=True)
@@ -97,8 +113,8 @@ def lock_table(view: View) -> Iterator[Answer]:
     )
 
 
-def wanted_locks(session: Session, server: Server) -> dict[int, str]:
-    """What each process waits for, by its pid: ``AccessExclusiveLock on public.orders``."""
+def wanted_locks(session: Session, server: Server) -> dict[int, Wish]:
+    """What each process waits for, by its pid."""
     rows = session.rows(_WANTED if server.has("pg_locks", "waitstart") else _OLD_WANTED)
     relations: dict[str, set[int]] = {}
     for row in rows:
@@ -112,7 +128,7 @@ def wanted_locks(session: Session, server: Server) -> dict[int, str]:
         target = {"transactionid": "a transaction", "virtualxid": "a transaction"}.get(row["kind"], row["kind"])
         if row["relation"]:
             target = known if row["kind"] == "relation" else f"a {row['kind']} of {known}"
-        wanted[row["pid"]] = clean(f"{row['mode']} on {target}")
+        wanted[row["pid"]] = Wish(clean(f"{row['mode']} on {target}"), row["waited"])
     return wanted
 
 

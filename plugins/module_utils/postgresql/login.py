@@ -164,7 +164,10 @@ def decide(found: Found, wanted: Wanted) -> list[Change]:
             )
         if wanted.password and found.password is not None and not matches(wanted.password, found.password):
             reason = "it is another one, or kept in another way"
-            changes.append(_change("set", f"password of {name}", reason, _alter(wanted, password=True)))
+            # What it was is kept nowhere, so that there is no way back.
+            changes.append(
+                _change("set", f"password of {name}", reason, _alter(wanted, password=True), reversible=False)
+            )
     changes.extend(
         _change("grant", f"{role} to {name}", "it is no member", _grant(role, name))
         for role in wanted.roles
@@ -176,8 +179,10 @@ def decide(found: Found, wanted: Wanted) -> list[Change]:
     return changes
 
 
-def _change(action: str, target: str, reason: str, *statements: Callable[[Any], Any]) -> Change:
-    return Change(Step(action, target, reason, reversible=True), statements)
+def _change(
+    action: str, target: str, reason: str, *statements: Callable[[Any], Any], reversible: bool = True
+) -> Change:
+    return Change(Step(action, target, reason, reversible=reversible), statements)
 
 
 def _create(wanted: Wanted) -> Callable[[Any], Any]:

@@ -299,6 +299,8 @@ def recovery_conflicts(view: View) -> Iterator[Answer]:
 
 
 def synchronous(view: View) -> Iterator[Answer]:
+    if view.cluster.server.in_recovery:
+        raise Absent("this server is a standby, where nobody commits: the setting waits for its promotion")
     standbys: Standbys = view.part("standbys")
     wanted = synchronous_wanted(standbys.names)
     if not wanted:

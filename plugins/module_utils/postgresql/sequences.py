@@ -73,8 +73,9 @@ WITH locked AS (
       FROM filled f
       JOIN pg_class c ON c.oid = f.relation JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = f.relation AND a.attnum = f.position AND NOT a.attisdropped
-      JOIN (SELECT oid, CASE coalesce(nullif(typbasetype, 0), oid) WHEN 'int2'::regtype THEN 16
-                        WHEN 'int4'::regtype THEN 32 WHEN 'int8'::regtype THEN 64 END AS bits
+      -- A domain, also one over a domain, is written out by the function of the type beneath.
+      JOIN (SELECT oid, CASE typoutput WHEN 'int2out'::regproc THEN 16 WHEN 'int4out'::regproc THEN 32
+                                       WHEN 'int8out'::regproc THEN 64 END AS bits
               FROM pg_type) t ON t.oid = a.atttypid
      ORDER BY f.sequence, t.bits NULLS LAST, f.relation, f.position
 )

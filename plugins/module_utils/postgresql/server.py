@@ -31,7 +31,8 @@ SELECT c.relname::text AS name, array_agg(a.attname::text) AS columns
  GROUP BY c.relname
 """
 _DATABASES = """
-SELECT d.oid::bigint AS oid, d.datname::text AS name, d.datallowconn AS open, d.datistemplate AS template,
+SELECT d.oid::bigint AS oid, d.datname::text AS name, d.datallowconn AND d.datconnlimit <> -2 AS open,
+       d.datistemplate AS template,
        has_database_privilege(d.oid, 'CONNECT') AS allowed
   FROM pg_database d ORDER BY d.datname
 """
@@ -39,7 +40,10 @@ SELECT d.oid::bigint AS oid, d.datname::text AS name, d.datallowconn AS open, d.
 
 @dataclass(frozen=True)
 class DatabaseName:
-    """A database of the cluster. ``allowed``: this login may connect; ``open``: anybody may."""
+    """A database of the cluster. ``allowed``: this login may connect; ``open``: anybody may.
+
+    What a DROP DATABASE that was broken off has left (datconnlimit -2) is not open: the server lets nobody in.
+    """
 
     oid: int
     name: str

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
@@ -21,7 +22,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.b
     root_blockers,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.locks import wanted_locks
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.locks import Wish, wanted_locks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.statement import without_literals
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, Topic, View
@@ -119,13 +120,15 @@ SELECT gid, database::text AS database, owner::text AS owner,
 """
 _SHOWN = 20
 _CLIENT = "client backend"
+#: The state of a session with track_activities off.
+_SILENT = "disabled"
 
 
 @dataclass(frozen=True)
 class Backend:
     """A row of pg_stat_activity. Ages in seconds, None where the server tells none.
 
-    ``wants`` is the lock that it waits for.
+    ``wants`` is the lock that it waits for, for ``waited`` seconds.
     """
 
     pid: int
@@ -141,6 +144,7 @@ class Backend:
     blocked_by: tuple[int, ...]
     statement: str
     wants: str = ""
+    waited: float = 0.0
 
     @property
     def words(self) -> str:
@@ -176,10 +180,17 @@ def collect_activity(session: Session, server: Server, _settings: Settings) -> A
         raise Absent("this login sees its own sessions alone", remedy=server.grant())
     rows = session.rows(_ACTIVITY)
     wanted = wanted_locks(session, server) if any(row["blocked_by"] for row in rows) else {}
-    backends = tuple(
-        Backend(**{**row, "blocked_by": tuple(row["blocked_by"])}, wants=wanted.get(row["pid"], "")) for row in rows
+    return Activity(tuple(_backend(row, wanted.get(row["pid"])) for row in rows), **session.row(_LIMITS))
+
+
+def _backend(row: Mapping[str, Any], wish: Wish | None) -> Backend:
+    waited = wish.waited if wish else 0.0
+    return Backend(
+        **{**row, "blocked_by": tuple(row["blocked_by"])},
+        wants=wish.words if wish else "",
+        # A statement may work for hours before it has to wait; where nobody tells, its age is all there is to go by.
+        waited=(row["state_age"] or 0.0) if waited is None else waited,
     )
-    return Activity(backends, **session.row(_LIMITS))
 
 
 def collect_prepared(session: Session, _server: Server, _settings: Settings) -> tuple[Prepared, ...]:
@@ -220,17 +231,20 @@ def connections(view: View) -> Iterator[Answer]:
 def long_query(view: View) -> Iterator[Answer]:
     working = [backend for backend in _counted(view) if backend.state == "active"]
     yield from _longest(view, "postgresql.long_query", working, "query_age", "longest running statement")
+    yield from _silent(view, "postgresql.long_query")
 
 
 def long_transaction(view: View) -> Iterator[Answer]:
     yield from _longest(
         view, "postgresql.long_transaction", _counted(view), "transaction_age", "longest open transaction"
     )
+    yield from _silent(view, "postgresql.long_transaction")
 
 
 def idle_in_transaction(view: View) -> Iterator[Answer]:
     idle = [backend for backend in _counted(view) if backend.state.startswith("idle in transaction")]
     yield from _longest(view, "postgresql.idle_in_transaction", idle, "state_age", "longest idle in a transaction")
+    yield from _silent(view, "postgresql.idle_in_transaction")
 
 
 def prepared_transaction(view: View) -> Iterator[Answer]:
@@ -253,7 +267,7 @@ def blocking(view: View) -> Iterator[Answer]:
     yield from view.measure(
         "postgresql.blocking",
         view.place,
-        max((backend.state_age or 0.0 for backend in waiting), default=0.0),
+        max((backend.waited for backend in waiting), default=0.0),
         "longest wait for a lock",
         note=f"{counted(len(waiting), 'session')} waiting",
         evidence=blocking_tree(activity.backends)[:_SHOWN],
@@ -272,7 +286,7 @@ def blocking_tree(backends: Sequence[Backend]) -> list[str]:
         known = by_pid.get(pid)
         # A prepared transaction blocks with pid 0, a session that is gone by now with one that nobody has.
         words = known.words if known else ("a prepared transaction" if pid == 0 else f"pid {pid}, which is gone")
-        age = f", waits for {duration(known.state_age or 0.0)}" if known and known.blocked_by else ""
+        age = f", waits for {duration(known.waited)}" if known and known.blocked_by else ""
         age += f" for {known.wants}" if known and known.blocked_by and known.wants else ""
         lines.append(f"{'. ' * depth}{words}{age}")
         if pid in told:
@@ -313,6 +327,20 @@ def _longest(view: View, check: str, backends: Sequence[Backend], age: str, phra
         phrase,
         evidence=[f"{duration(max(0.0, seconds))}: {backend.words}" for seconds, backend in ages[:_SHOWN]],
     )
+
+
+def _silent(view: View, check: str) -> Iterator[Answer]:
+    """Sessions of which the server notes neither a state nor a time: nobody knows for how long they have been at it."""
+    silent = [client for client in _counted(view) if client.state == _SILENT]
+    if silent:
+        yield view.state(
+            check,
+            f"{view.place} (not told)",
+            "skipped",
+            f"what {counted(len(silent), 'session does', 'sessions do')} is not told: track_activities is off there",
+            evidence=[client.words for client in silent[:_SHOWN]],
+            remedy="Set track_activities = on; ALTER ROLE or DATABASE ... RESET it where it is off for one.",
+        )
 
 
 TOPIC = Topic(

@@ -184,6 +184,8 @@ def slot_remaining(view: View) -> Iterator[Answer]:
     limited = sorted(
         ((slot.remaining, slot) for slot in _slots(view) if slot.remaining is not None), key=lambda entry: entry[0]
     )
+    if not limited and any(slot.status == "lost" for slot in _slots(view)):
+        raise Absent("of each slot that has not lost its WAL already, the server tells no limit")
     if not limited:
         raise Absent(
             "max_slot_wal_keep_size is -1: no slot breaks, and each may fill the disk",

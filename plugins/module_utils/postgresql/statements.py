@@ -95,6 +95,8 @@ CHECKS = (
 def statements(view: View) -> Iterator[Answer]:
     check = "postgresql.statements"
     found, recalled = _found(view)
+    if not recalled.seconds(view.cluster.now):
+        raise Absent("the clock has been set back since the last run: the next one compares")
     seconds = max(1.0, recalled.seconds(view.cluster.now))
     total_ms = _total(found)
     yield from view.measure(

@@ -147,7 +147,8 @@ def look_at_locks(session: Session, server: Server) -> Ground:
     prepared: tuple[str, ...] = ()
     if any(0 in process.blocked_by for process in processes):
         prepared = tuple(f"{row['gid']} of {row['owner']}@{row['database']}" for row in session.rows(_PREPARED))
-    return survey(processes, wanted=wanted_locks(session, server), prepared=prepared)
+    wanted = {pid: wish.words for pid, wish in wanted_locks(session, server).items()}
+    return survey(processes, wanted=wanted, prepared=prepared)
 
 
 def survey(processes: Iterable[Process], *, wanted: Mapping[int, str], prepared: tuple[str, ...] = ()) -> Ground:

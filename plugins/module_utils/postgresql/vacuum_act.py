@@ -39,6 +39,8 @@ SELECT phase, heap_blks_total AS pages, heap_blks_scanned AS scanned FROM pg_sta
 """
 _LOCK_NOT_AVAILABLE = "55P03"
 _GONE = ("42P01", "3F000")
+#: Seconds that a collector of statistics (before PostgreSQL 15) is given; it writes twice a second.
+_COLLECTED = 5.0
 
 
 class Left(NotNeeded):
@@ -49,7 +51,8 @@ class Left(NotNeeded):
 class Manner:
     """How the statements are worded and what limits they run under; times in seconds, ``cost_delay`` in milliseconds.
 
-    ``alone``: the server knows ``ONLY``; ``rings``: it knows BUFFER_USAGE_LIMIT.
+    ``alone``: the server knows ``ONLY``; ``rings``: it knows BUFFER_USAGE_LIMIT; ``apart``: it knows PROCESS_TOAST.
+    ``late``: what it counts shows a moment later.
     """
 
     lock_timeout: float = 2.0
@@ -61,6 +64,8 @@ class Manner:
     buffer_usage_limit: str = ""
     alone: bool = False
     rings: bool = False
+    apart: bool = True
+    late: bool = False
 
 
 def statements(job: Job, manner: Manner, *, schema: str, name: str) -> list[Any]:
@@ -82,7 +87,7 @@ def _options(job: Job, manner: Manner) -> tuple[list[Any], list[Any]]:
     if manner.buffer_usage_limit and manner.rings:
         ring = [sql.SQL("BUFFER_USAGE_LIMIT {}").format(sql.Literal(manner.buffer_usage_limit))]
     vacuum: list[Any] = ["SKIP_LOCKED"]
-    if job.table.kind != "t":
+    if job.table.kind != "t" and manner.apart:
         # TOAST has counters of its own and is decided on by itself, as autovacuum does.
         vacuum.append("PROCESS_TOAST FALSE")
     if job.analyze:
@@ -185,7 +190,7 @@ class Doer:
         self.seen = ""
         started = self.budget.clock.monotonic()
         self._carry_out(session, job, before, started=started)
-        after = count(session, job.table.oid)
+        after = self._counted(session, job, before)
         self._proven(job, before, after)
         self._judge(job, before, after)
         return Effect(before=before.shown(), after=after.shown())
@@ -290,14 +295,18 @@ class Doer:
             )
         return error
 
+    def _counted(self, session: Session, job: Job, before: Counters) -> Counters:
+        """What the server counts afterwards, also where its collector of statistics takes a moment to write it down."""
+        until = self.budget.clock.monotonic() + (_COLLECTED if self.manner.late else 0.0)
+        while True:
+            after = count(session, job.table.oid)
+            if _is_done(job, before, after) or self.budget.clock.monotonic() >= until:
+                return after
+            self.budget.clock.sleep(0.1)
+
     def _proven(self, job: Job, before: Counters, after: Counters) -> None:
         """Raises MaintenanceError where the server does not count what was asked of it as done."""
-        done = (not job.vacuum or _newer(after.vacuumed, before.vacuumed)) and (
-            not job.analyze or _newer(after.analyzed, before.analyzed)
-        )
-        if job.full and after.file == before.file:
-            done = False
-        if not done:
+        if not _is_done(job, before, after):
             said = "; ".join(message for _state, message in self.notices) or "it did not say why"
             raise MaintenanceError(f"the server left it out: {said}")
 
@@ -316,6 +325,14 @@ class Doer:
         if stuck:
             won = f"dead rows {before.dead} before, {after.dead} after"
             raise Unachieved(f"the vacuum ran and could not clean: {'; '.join(stuck)} ({won}); {self.verdict(job)}")
+
+
+def _is_done(job: Job, before: Counters, after: Counters) -> bool:
+    if job.full and after.file == before.file:
+        return False
+    return (not job.vacuum or _newer(after.vacuumed, before.vacuumed)) and (
+        not job.analyze or _newer(after.analyzed, before.analyzed)
+    )
 
 
 def _newer(moment: datetime | None, than: datetime | None) -> bool:

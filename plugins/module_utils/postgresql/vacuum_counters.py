@@ -25,7 +25,8 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relfilenode::bigint
        pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
        greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
        greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
-       c.relpages::bigint * current_setting('block_size')::bigint AS bytes
+       -- A partitioned table has -1 pages once it has been analyzed.
+       greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint AS bytes
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
 """
 

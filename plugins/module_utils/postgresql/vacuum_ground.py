@@ -8,7 +8,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
@@ -46,7 +45,10 @@ SELECT c.oid::bigint AS oid FROM pg_class c
 """
 _PRIVILEGE = "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'pg_maintain') AS there"
 _ANCHOR = "SELECT age('3'::xid) AS anchor"
-_RING = "SELECT current_setting('vacuum_buffer_usage_limit', true) IS NOT NULL AS there"
+_KNOWN = """
+SELECT current_setting('vacuum_buffer_usage_limit', true) IS NOT NULL AS there,
+       to_regprocedure('pg_catalog.pg_stat_force_next_flush()') IS NOT NULL AS flushes
+"""
 
 
 @dataclass
@@ -166,8 +168,12 @@ def knows_only(server: Server) -> bool:
 
 def manner(wanted: Manner, server: Server, session: Session) -> Manner:
     """The user's wishes as far as this server knows them."""
-    return replace(wanted, alone=knows_only(server), rings=bool(_known(session)["there"]))
-
-
-def _known(session: Session) -> dict[str, Any]:
-    return session.row(_RING)
+    known = session.row(_KNOWN)
+    return replace(
+        wanted,
+        alone=knows_only(server),
+        rings=known["there"],
+        # No object tells of PROCESS_TOAST, but this view came with the same version, 14.
+        apart=server.has("pg_stat_wal"),
+        late=not known["flushes"],
+    )

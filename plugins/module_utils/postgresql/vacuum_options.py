@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import Manner
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Choice
@@ -74,7 +76,10 @@ _RANGES: Mapping[str, tuple[float, float, str]] = {
     "free_bytes": (0, 2**60, "bytes"),
     "unseen_bytes": (0, 2**60, "bytes"),
 }
-_SIZE = re.compile(r"\d{1,9} ?(?:B|kB|MB|GB|TB)?")
+#: A size as the server writes it, in kB where it has no unit, and what the server takes (vacuum_buffer_usage_limit).
+_SIZE = re.compile(r"(\d{1,9}) ?(B|kB|MB|GB|TB)?")
+_UNITS: Mapping[str, int] = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+_LEAST_RING, _MOST_RING = 128 * 1024, 16 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         if value is not None:
             require_between(value, least, most, option=option, expected=f"{unit} from {least:g} to {most:g}")
     ring = params["buffer_usage_limit"] or ""
-    if ring and not _SIZE.fullmatch(ring):
-        raise OptionError("buffer_usage_limit", ring, "a size such as 2MB, or 0 for no limit")
+    if ring and not _is_ring(ring):
+        raise OptionError("buffer_usage_limit", ring, "a size from 128kB to 16GB such as 2MB, or 0 for no limit")
     if not params["vacuum"] and not params["analyze"]:
         raise OptionError("analyze", False, "true where vacuum is false: nothing would be left to do")
     full, repack = _named(params["full"]), _named(params["repack"])
@@ -139,6 +144,26 @@ def read_wanted(params: Mapping[str, Any]) -> Wanted:
         databases_exclude=tuple(params["databases_exclude"]),
         free_bytes=params["free_bytes"],
     )
+
+
+def require_looked_at(wanted: Wanted, databases: Sequence[DatabaseName]) -> None:
+    """Refuse a table to rewrite in a database that this server has not, or that is left out. Raises OptionError."""
+    looked_at = {
+        one.name
+        for one in databases
+        if one.open and not one.template and not any(fnmatchcase(one.name, glob) for glob in wanted.databases_exclude)
+    }
+    for option, named in (("full", wanted.choice.full), ("repack", wanted.choice.repack)):
+        for table in named:
+            if table[0] not in looked_at:
+                expected = "a table in a database of this server that databases_exclude does not leave out"
+                raise OptionError(option, ".".join(table), expected)
+
+
+def _is_ring(words: str) -> bool:
+    found = _SIZE.fullmatch(words)
+    size = int(found[1]) * _UNITS[found[2] or "kB"] if found else -1
+    return size == 0 or _LEAST_RING <= size <= _MOST_RING
 
 
 def _named(entries: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str, str], ...]:

@@ -39,7 +39,11 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
     read_pressure,
     standby_lag,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import Wanted, read_wanted
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import (
+    Wanted,
+    read_wanted,
+    require_looked_at,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import (
     Decided,
     decide,
@@ -78,6 +82,7 @@ def _on(session: Session, sessions: Sessions, context: Context, wanted: Wanted) 
     server = look(session)
     if server.in_recovery:
         return _not_begun(context, login, "skipped", "a standby is vacuumed by its primary")
+    require_looked_at(wanted, server.databases)
     limits = collect_limits(session, server)
     if not limits.counted:
         remedy = "Set track_counts = on and reload the server."

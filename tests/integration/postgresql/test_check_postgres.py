@@ -194,7 +194,7 @@ def test_who_waits_is_told_with_the_table_in_another_database_than_the_login_is_
 ) -> None:
     (finding,) = ours["blocking"]
 
-    assert finding["evidence"][1].endswith(" for RowExclusiveLock on swollen")
+    assert finding["evidence"][1].endswith(" for RowExclusiveLock on public.swollen")
 
 
 def test_another_cluster_is_critical_once(broken: Database, ours: dict[str, list[dict[str, Any]]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
     ARGUMENTS,
@@ -227,3 +228,23 @@ def test_a_running_vacuum_holds_nothing_and_is_not_named(database: Database) -> 
     assert {holder.pid for holder in found} & {vacuum.info.backend_pid, blocker.info.backend_pid} == {
         blocker.info.backend_pid
     }
+
+
+def test_what_a_broken_off_drop_has_left_is_one_warning_and_no_question_that_nobody_answers(
+    database: Database,
+) -> None:
+    left = f"{database.name} left"
+    with database.cluster.connect() as session:
+        session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(left)))
+        session.execute("UPDATE pg_database SET datconnlimit = -2 WHERE datname = %s", (left,))
+        others = session.execute("SELECT datname FROM pg_database WHERE datname <> ALL (%s)", ([left, database.name],))
+        excluded = [row["datname"] for row in others]
+        try:
+            findings = database.findings(databases_exclude=excluded)
+        finally:
+            session.execute("UPDATE pg_database SET datconnlimit = -1 WHERE datname = %s", (left,))
+            session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(left)))
+    (told,) = [finding for finding in findings if finding["item"].endswith(f"/{left}")]
+
+    assert (told["check"], told["status"]) == ("postgresql.wraparound", "warning")
+    assert "unknown" not in {finding["status"] for finding in findings}

@@ -177,6 +177,33 @@ def test_that_of_a_partitioned_table_is_made_part_by_part_and_goes_as_one(databa
     assert definitions(database) == before
 
 
+def test_what_a_killed_run_has_begun_of_a_partitioned_one_is_completed(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE event (id int, day int, hour int) PARTITION BY LIST (day)",
+        "CREATE TABLE event_1 PARTITION OF event FOR VALUES IN (1)",
+        "CREATE TABLE event_2 PARTITION OF event FOR VALUES IN (2) PARTITION BY LIST (hour)",
+        "CREATE TABLE event_2_1 PARTITION OF event_2 FOR VALUES IN (1)",
+        "CREATE TABLE event_2_2 PARTITION OF event_2 FOR VALUES IN (2)",
+        # Killed after the first part of the second partition, which it had not attached yet.
+        "CREATE INDEX event_id_idx ON ONLY event (id)",
+        "CREATE INDEX made_first ON event_1 (id)",
+        "ALTER INDEX event_id_idx ATTACH PARTITION made_first",
+        "CREATE INDEX event_2_id_idx ON ONLY event_2 (id)",
+        "ALTER INDEX event_id_idx ATTACH PARTITION event_2_id_idx",
+        "CREATE INDEX made_last ON event_2_1 (id)",
+    )
+    wanted = {"table": "event", "columns": [{"name": "id"}]}
+    runs = [keep(database, check_mode=check, **wanted) for check in (True, False, True, False)]
+
+    assert [run["changed"] for run in runs] == [True, True, False, False]
+    assert runs[0]["plan"] == runs[1]["plan"]
+    assert [run["status"] for run in runs] == ["warning", "ok", "ok", "ok"]
+    (done,) = runs[1]["applied"]
+    assert (done["action"], done["before"]["valid"], done["after"]["valid"]) == ("create", False, True)
+    assert "invalid" not in definitions(database)
+    assert len(definitions(database)) == 5
+
+
 def test_a_partition_that_cannot_be_served_leaves_no_part_behind(database: Database) -> None:
     database.execute(
         "CREATE TABLE visit (id int, who int) PARTITION BY RANGE (id)",

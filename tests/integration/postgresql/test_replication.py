@@ -222,8 +222,29 @@ def test_a_standby_alone_answers_what_it_can(pair: Pair) -> None:
 
     assert not faults
     assert statuses["postgresql.reachable"] == "ok"
-    for check in ("cache_hit", "checkpoints_requested", "wal_rate", "wal_size", "temp_files"):
+    for check in ("cache_hit", "checkpoints_requested", "checkpoint_age", "wal_rate", "wal_size", "temp_files"):
         assert statuses[f"postgresql.{check}"] == "ok", check
+
+
+def test_a_standby_that_makes_no_restartpoints_is_told_by_its_own_clock(pair: Pair) -> None:
+    pair.primary.execute("CHECKPOINT")
+    pair.catch_up()
+    pair.standby.execute("CHECKPOINT")
+    redo = pair.standby.value("SELECT redo_lsn::text FROM pg_control_checkpoint()")
+    idle = pair.standby.finding("checkpoint_age")
+    pair.primary.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 2 * 1024 * 1024))")
+    pair.write()
+    pair.catch_up()
+    limit = pair.standby.value("SELECT extract(epoch FROM current_setting('checkpoint_timeout')::interval)::int")
+    busy = pair.standby.finding("checkpoint_age", levels={"postgresql.checkpoint_age": {"warning": 0}})
+    age = pair.standby.value("SELECT extract(epoch FROM now() - checkpoint_time)::float8 FROM pg_control_checkpoint()")
+
+    assert (idle["status"], "nothing to write since" in idle["summary"]) == ("ok", True)
+    # No restartpoint came in between: what is told is of the one that was asked for.
+    assert pair.standby.value("SELECT redo_lsn::text FROM pg_control_checkpoint()") == redo
+    assert busy["status"] == "warning"
+    assert 0 < busy["value"] <= 100 * age / limit
+    assert "of WAL since" in busy["summary"]
 
 
 def test_a_query_that_replay_ends_is_counted(pair: Pair) -> None:

@@ -50,7 +50,8 @@ def test_an_integer_column_behind_a_bigint_sequence_ends_first(database: Databas
 
 def test_every_way_to_number_a_column_is_known(database: Database) -> None:
     database.execute(
-        "CREATE DOMAIN number AS int",
+        "CREATE DOMAIN whole AS int",
+        "CREATE DOMAIN number AS whole CHECK (value > 0)",
         "CREATE SEQUENCE shared_by_two",
         "CREATE TABLE one (id bigint DEFAULT nextval('shared_by_two'))",
         "CREATE TABLE two (id number DEFAULT nextval('shared_by_two'))",
@@ -74,7 +75,7 @@ def test_every_way_to_number_a_column_is_known(database: Database) -> None:
         "public.parts_id_seq",
         "public.falling",
     }
-    assert "for public.two.id (number): 100.0 % used, 1 left" in found["public.shared_by_two"]["summary"]
+    assert "for public.two.id (public.number): 100.0 % used, 1 left" in found["public.shared_by_two"]["summary"]
     assert "for public.parts.id (integer)" in found["public.parts_id_seq"]["summary"]
     assert "never_used" in found[""]["summary"]
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Cluster, Database
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.waiting import one_version
 
 
 def blocked(database: Database, session: Any) -> threading.Thread:
@@ -85,6 +86,49 @@ def test_who_blocks_whom_is_told_from_the_root(database: Database) -> None:
     assert waiter.startswith(". pid ")
     assert "UPDATE account SET balance = ? WHERE owner = ?" in waiter
     assert "1 session waiting" in finding["summary"]
+
+
+@one_version
+def test_a_wait_begins_with_the_wait_and_not_with_the_work_before_it(database: Database) -> None:
+    database.execute("CREATE TABLE account (owner text)")
+    holder, worker = database.connect(), database.connect()
+    holder.execute("BEGIN")
+    holder.execute("LOCK account")
+    late = threading.Thread(target=worker.execute, args=("DO 'BEGIN PERFORM pg_sleep(2); PERFORM FROM account; END'",))
+    late.start()
+    while not database.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND waitstart IS NOT NULL"):
+        assert late.is_alive()
+    finding = database.finding("blocking")
+    worked = database.value(
+        "SELECT extract(epoch FROM clock_timestamp() - query_start)::float8 FROM pg_stat_activity WHERE pid = %s",
+        worker.info.backend_pid,
+    )
+    holder.execute("ROLLBACK")
+    late.join()
+
+    assert 0 < finding["value"] < worked - 1.9
+    assert "1 session waiting" in finding["summary"]
+
+
+@one_version
+def test_a_session_that_tells_nothing_of_itself_is_not_taken_for_one_that_does_nothing(database: Database) -> None:
+    session = database.connect()
+    session.execute("SET track_activities = off")
+    session.execute("BEGIN")
+    session.execute("SELECT 1")
+    told = {
+        (finding["check"].partition(".")[2], finding["status"]): finding
+        for finding in database.findings("long_*", "idle_in_transaction")
+    }
+    session.execute("ROLLBACK")
+
+    assert {check for check, status in told if status == "skipped"} == {
+        "long_query",
+        "long_transaction",
+        "idle_in_transaction",
+    }
+    assert "1 session does" in told["long_query", "skipped"]["summary"]
+    assert "track_activities" in told["long_query", "skipped"]["remedy"]
 
 
 def test_a_prepared_transaction_is_told_with_its_name(database: Database) -> None:

@@ -45,7 +45,9 @@ def test_quartet_postgresql_unblock(shop: Shop) -> None:
     assert step["action"] == "cancel"
     assert step["target"].startswith(f"pid {holder.info.backend_pid} {APP}@")
     assert "(billing) since 2" in step["target"]
-    assert re.search(r"; 2 sessions wait for it, the longest for [\d.]+ s \(ShareLock on account\)$", step["reason"])
+    assert re.search(
+        r"; 2 sessions wait for it, the longest for [\d.]+ s \(ShareLock on public\.account\)$", step["reason"]
+    )
     assert step["reversible"] is False
     assert (step["estimate"]["state"], step["estimate"]["waiting"]) == ("active", 2)
     assert (done["before"]["state"], done["before"]["waiting"]) == ("active", 2)

@@ -228,6 +228,36 @@ def test_a_partitioned_table_and_a_parent_lack_statistics_of_the_whole(database:
     assert mended["value"] == 0
 
 
+def test_what_no_analyze_ever_measures_is_not_missing(database: Database) -> None:
+    database.execute(
+        # The sample of an analyze has no row that these indexes have.
+        "CREATE TABLE orders AS SELECT n AS id, n::text AS note FROM generate_series(1, 100) n",
+        "CREATE INDEX ON orders (lower(note)) WHERE id < 0",
+        "CREATE TABLE many AS SELECT n AS id, n::text AS note FROM generate_series(1, 40000) n",
+        "CREATE INDEX ON many (lower(note)) WHERE id = 4711",
+        # Nor what goes with a column that somebody has forbidden to measure.
+        "CREATE TABLE pairs AS SELECT n AS id, n AS other FROM generate_series(1, 100) n",
+        "ALTER TABLE pairs ALTER id SET STATISTICS 0",
+        "CREATE STATISTICS pair ON id, other FROM pairs",
+        # Nor is there anything in here.
+        "CREATE TABLE part (id int) PARTITION BY RANGE (id)",
+        "CREATE TABLE part_one PARTITION OF part FOR VALUES FROM (0) TO (1000) PARTITION BY RANGE (id)",
+        "CREATE TABLE part_first PARTITION OF part_one FOR VALUES FROM (0) TO (500)",
+        "VACUUM (ANALYZE) orders, many, pairs",
+    )
+    nothing = database.finding("statistics_missing")
+    database.execute("INSERT INTO part VALUES (1)", "CREATE INDEX ON orders (upper(note)) WHERE id > 50")
+    something = database.finding("statistics_missing")
+
+    assert nothing["value"] == 0, nothing["evidence"]
+    assert sorted(line.split(":")[0] for line in something["evidence"]) == [
+        "public.orders",
+        "public.part",
+        "public.part_first",
+        "public.part_one",
+    ]
+
+
 def test_a_monitor_is_told_of_tables_never_analyzed_and_that_it_sees_no_columns(database: Database) -> None:
     database.execute("CREATE TABLE orders AS SELECT n AS id FROM generate_series(1, 100) n")
     finding = database.finding("statistics_missing", user="watcher")
@@ -296,7 +326,7 @@ def test_a_running_vacuum_says_how_far_it_is(database: Database) -> None:
     thread.join()
 
     (line,) = [line for line in finding["evidence"] if line.startswith(f"pid {worker.info.backend_pid} ")]
-    assert f"VACUUM of orders in {database.name}: " in line
+    assert f"VACUUM of public.orders in {database.name}: " in line
     assert "pages scanned" in line
 
 

@@ -36,7 +36,7 @@ def test_every_check_is_asked_sometime() -> None:
 @pytest.mark.parametrize(
     ("cadence", "checks"),
     [
-        ("daily", {"reachable", "connections", "long_query", "wraparound", "archiver"}),
+        ("daily", {"reachable", "connections", "long_query", "wraparound", "archiver", "one_primary"}),
         ("weekly", {"slow_statement", "statement_regression", "cache_hit", "vacuum_due", "password_expiry"}),
         ("monthly", {"size", "table_size", "index_duplicate", "index_unused", "table_bloat"}),
         ("quarterly", {"superusers", "access_rules", "public_create", "amcheck", "data_directory"}),

@@ -111,12 +111,20 @@ def test_ages_are_told_although_the_holders_may_not_be_seen() -> None:
     assert (findings[0].status, findings[0].value, findings[0].evidence) == ("warning", 50, ())
 
 
-def test_what_a_failed_drop_has_left_is_to_be_dropped() -> None:
-    left = replace(SHOP, name='old "shop"', xid_age=1_200_000_000, invalid=True, open=True)
-    findings, _metrics = ask(TOPIC, "postgresql.wraparound", parts=parts(left))
+def test_what_a_broken_off_drop_has_left_is_to_be_dropped_and_has_no_age() -> None:
+    left = replace(SHOP, name='old "shop"', xid_age=2_000_000_000, mxid_age=2_000_000_000, invalid=True, open=True)
+    found = {
+        name: ask(TOPIC, f"postgresql.{name}", parts=parts(SHOP, left))[0]
+        for name in ("wraparound", "multixact_wraparound", "freeze_age")
+    }
 
-    assert "DROP DATABASE that failed" in findings[0].summary
-    assert 'DROP DATABASE "old ""shop"""' in findings[0].remedy
+    assert {name: [one.status for one in findings] for name, findings in found.items()} == {
+        "wraparound": ["ok", "warning"],
+        "multixact_wraparound": ["ok"],
+        "freeze_age": ["ok"],
+    }
+    assert found["wraparound"][1].item == 'localhost:5432/old "shop"'
+    assert found["wraparound"][1].remedy == 'End what was begun: DROP DATABASE "old ""shop""".'
 
 
 def test_an_id_from_the_future_is_critical() -> None:

@@ -77,7 +77,6 @@ def test_what_does_the_same_or_more_under_another_name_is_enough(other: Index) -
         ((replace(MINE, unique=True),), {}, "another definition: unique btree (a)"),
         ((replace(MINE, valid=False, busy=True),), {}, "is being built just now"),
         ((replace(MINE, name="x", valid=False, busy=True),), {}, "an equal one, public.x, is being built"),
-        ((replace(MINE, valid=False, kind="I"),), {}, "some partition lacks its part"),
         ((), {"taken": "an index of orders"}, "taken by an index of orders"),
         ((), {"table": replace(TABLE, owned=False)}, "does not own the table"),
         ((), {"table": replace(TABLE, may_create=False)}, "may create nothing in schema public"),
@@ -92,6 +91,13 @@ def test_what_stands_against_making_it_is_said(indexes: tuple[Index, ...], facts
     decision = present(*indexes, **facts)
     assert (decision.step, decision.status) == (None, "warning")
     assert words in decision.refusal
+
+
+def test_that_of_a_partitioned_table_is_completed_and_never_rebuilt() -> None:
+    step = present(replace(MINE, valid=False, kind="I")).step
+
+    assert step is not None
+    assert (step.action, step.reason, step.reversible) == ("create", "some partition lacks its part", True)
 
 
 def test_an_invalid_one_is_rebuilt() -> None:

@@ -24,6 +24,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.i
     TOPIC,
     duplicates,
     is_removable,
+    is_second_key,
     overlaps,
     replaces,
     supports,
@@ -121,6 +122,19 @@ def test_of_two_of_a_kind_the_constraint_stays_then_the_unique_then_the_used_the
     assert [one.family.root.oid for one in duplicates([old, new])] == [6]
 
 
+def test_a_constraint_that_another_key_enforces_too_is_superfluous() -> None:
+    primary = index(1, constraint_name="t_pkey", unique=True, primary=True)
+    second = index(2, constraint_name="t_id_key", unique=True, scans=9)
+    (only,) = duplicates([second, primary])
+
+    assert (only.family.root, only.because) == (second, primary)
+    assert ", of constraint t_id_key; keep public.i1" in only.words
+    # What a foreign key points to stays; of two constraints the one goes that waits for the end of a transaction in vain.
+    assert duplicates([replace(second, referenced=True), primary]) == []
+    late = replace(primary, primary=False, immediate=False)
+    assert [one.family.root for one in duplicates([second, late])] == [late]
+
+
 def test_the_beginning_of_a_wider_one_is_told_but_not_one_that_goes_itself() -> None:
     wide, twin, narrow, unique = index(1, "a", "b"), index(2, "a", "b"), index(3, "a"), index(4, "a", unique=True)
     found = overlaps([wide, twin, narrow, unique])
@@ -173,7 +187,7 @@ def test_what_is_superfluous_can_go_all_at_once_and_nothing_is_lost(indexes: lis
     staying = [one for one in indexes if one.oid not in oids]
 
     for one in gone:
-        assert is_removable(one.family.root)
+        assert is_removable(one.family.root) or is_second_key(one.family.root)
         assert any(replaces(other, one.family.root) for other in staying)
     narrow = overlaps(indexes)
     assert not oids & {one.family.root.oid for one in narrow}

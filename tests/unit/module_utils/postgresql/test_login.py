@@ -56,6 +56,12 @@ def test_what_is_missing_is_one_step(found: Found, step: str) -> None:
     assert steps(found) == [step]
 
 
+def test_there_is_no_way_back_to_a_password_that_nobody_knows() -> None:
+    changes = decide(replace(WHOLE, password="md5deadbeef", sees_files=False), WANTED)
+
+    assert [(change.step.action, change.step.reversible) for change in changes] == [("set", False), ("grant", True)]
+
+
 def test_a_password_that_nobody_sees_or_wants_is_left_alone() -> None:
     assert steps(replace(WHOLE, password=None)) == []
     assert steps(replace(WHOLE, password=""), replace(WANTED, password="")) == []

@@ -201,3 +201,9 @@ def test_there_is_exactly_one_primary(members: tuple[Member, ...], status: str, 
     assert finding.status == status
     assert words in finding.summary
     assert len(finding.evidence) == len(members)
+
+
+def test_a_standby_has_the_primary_s_settings_and_no_commits_that_wait() -> None:
+    (finding,), _metrics = ask(TOPIC, "postgresql.synchronous", parts=connected(names="FIRST 2 (a, b)"), server=STANDBY)
+
+    assert finding.status == "skipped"

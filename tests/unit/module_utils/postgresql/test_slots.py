@@ -81,6 +81,8 @@ def test_what_is_left_until_a_slot_breaks() -> None:
     assert "until slot near breaks" in finding.summary
     assert unlimited.status == "skipped"
     assert "max_slot_wal_keep_size" in unlimited.remedy
+    (broken,), _metrics = ask(TOPIC, "postgresql.slot_remaining", parts={"slots": (replace(IDLE, status="lost"),)})
+    assert (broken.status, "max_slot_wal_keep_size is -1" in broken.summary) == ("skipped", False)
 
 
 def test_without_slots_there_is_nothing_to_judge() -> None:

@@ -19,6 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.tables import Limits, Table
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unmeasured import Unmeasured
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_act import (
@@ -34,6 +35,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_options import (
     ARGUMENTS,
     read_wanted,
+    require_looked_at,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_plan import (
     KEPT,
@@ -226,6 +228,7 @@ def test_a_rewritten_table_and_its_toast_are_not_vacuumed_before() -> None:
         ),
         ({"dead": 0, "modified_since_analyze": 9000}, Manner(), 'ANALYZE (SKIP_LOCKED) "public"."orders"'),
         ({"kind": "t"}, Manner(buffer_usage_limit="2MB"), 'VACUUM (SKIP_LOCKED, TRUNCATE FALSE) "public"."orders"'),
+        ({}, Manner(apart=False), 'VACUUM (SKIP_LOCKED, TRUNCATE FALSE) "public"."orders"'),
     ],
 )
 def test_a_statement_holds_what_the_server_knows_and_nothing_else(
@@ -331,7 +334,7 @@ def defaults(**more: Any) -> dict[str, Any]:
     [
         ("jobs", 0), ("jobs", 33), ("need_percent", 29), ("lock_timeout", float("nan")), ("table_timeout", 0.0),
         ("io_pressure_max", 101.0), ("buffer_usage_limit", "2MB'; DROP TABLE x; --"), ("parallel", -1),
-        ("full_min_percent", 0.0), ("total_time", -1.0),
+        ("full_min_percent", 0.0), ("total_time", -1.0), ("buffer_usage_limit", "127kB"), ("buffer_usage_limit", "1TB"),
     ],
 )  # fmt: skip
 def test_an_option_that_makes_no_sense_is_refused(option: str, value: Any) -> None:
@@ -339,8 +342,27 @@ def test_an_option_that_makes_no_sense_is_refused(option: str, value: Any) -> No
         read_wanted(defaults(**{option: value}))
 
 
+def test_a_table_to_rewrite_is_in_a_database_that_is_looked_at() -> None:
+    databases = [
+        DatabaseName(oid=at, name=name, open=name != "closed", template=name == "template1", allowed=True)
+        for at, name in enumerate(["shop", "scratch_1", "closed", "template1"])
+    ]
+
+    def named(option: str, database: str) -> None:
+        table = {"database": database, "schema": "public", "table": "orders"}
+        require_looked_at(read_wanted(defaults(databases_exclude=["scratch_*"], **{option: [table]})), databases)
+
+    named("full", "shop")
+    for option in ("full", "repack"):
+        for name in ("shopp", "scratch_1", "closed", "template1"):
+            with pytest.raises(OptionError, match=f"{option}.*{name}.public.orders"):
+                named(option, name)
+
+
 def test_the_defaults_are_understood_and_nothing_to_do_is_refused() -> None:
     assert read_wanted(defaults()).jobs == 2
+    for ring in ("0", "128", "16GB"):
+        assert read_wanted(defaults(buffer_usage_limit=ring)).manner.buffer_usage_limit == ring
     with pytest.raises(OptionError):
         read_wanted(defaults(vacuum=False, analyze=False))
 

@@ -1,0 +1,120 @@
+# Copyright: fleetcare.maintenance contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections to servers that are not friendly: whose databases lay snares, and who stop answering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
+    reindex,
+    silence,
+    vacuum_options,
+    vacuum_run,
+)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
+    ConnectError,
+    Session,
+    open_session,
+)
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Database
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_index import keep
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_vacuum import login_to
+from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.waiting import one_version
+
+#: Functions that fit better than those of the server, or come before them, by their arguments and what they return.
+SNARES = (
+    ("public.format(text, name, name)", "text"),
+    ("public.quote_ident(name)", "text"),
+    ("snare.set_config(text, text, boolean)", "text"),
+    ("snare.current_setting(text)", "text"),
+    ("snare.pg_is_in_recovery()", "boolean"),
+    ("snare.pg_try_advisory_lock(bigint)", "boolean"),
+    ("snare.now()", "timestamptz"),
+)
+
+
+@one_version
+def test_what_the_owner_of_a_database_has_planted_is_never_called_by_us(database: Database) -> None:
+    database.execute(
+        "CREATE EXTENSION pgstattuple",
+        'CREATE TABLE "User" AS SELECT n AS id, n::text AS note FROM generate_series(1, 20000) n',
+        'CREATE INDEX by_note ON "User" (lower(note))',
+        "CREATE SCHEMA snare",
+        *(
+            f"CREATE FUNCTION {head} RETURNS {result} LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION ''snapped as %'', session_user; END'"
+            for head, result in SNARES
+        ),
+    )
+    with database.cluster.connect() as session:
+        session.execute(
+            sql.SQL("ALTER DATABASE {} SET search_path = snare, public, pg_catalog").format(
+                sql.Identifier(database.name)
+            )
+        )
+    here = {"login_db": database.name}
+    results: list[dict[str, Any]] = [
+        database.perform(**here),
+        database.perform(
+            vacuum_run.vacuum,
+            arguments=vacuum_options.ARGUMENTS,
+            name="postgresql_vacuum",
+            repair=True,
+            full=[{"database": database.name, "schema": "public", "table": "User"}],
+            **here,
+        ),
+        database.perform(
+            reindex.reindex, arguments=reindex.ARGUMENTS, name="postgresql_reindex", repair=True, bloat_bytes=0, **here
+        ),
+        keep(database, table="User", columns=[{"name": "id"}]),
+    ]
+
+    assert "snapped" not in str(results)
+    assert [finding for result in results for finding in result["findings"] if finding["status"] == "unknown"] == []
+    assert results[1]["applied"]
+    assert results[3]["applied"]
+
+
+@one_version
+def test_names_that_a_user_gives_are_found_where_his_own_sessions_find_them(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE orders AS SELECT n AS id, n::text AS note FROM generate_series(1, 100) n",
+        "CREATE FUNCTION shout(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.upper($1)'",
+    )
+    wanted = {"table": "orders", "columns": [{"expression": "shout(note)"}], "where": "shout(note) <> ''"}
+    planned = keep(database, check_mode=True, **wanted)
+    made = keep(database, **wanted)
+    again = keep(database, **wanted)
+    refused = keep(database, table="orders", columns=[{"expression": "whisper(note)"}])
+
+    assert planned["plan"] == made["plan"]
+    assert made["applied"]
+    assert (again["changed"], again["findings"][0]["status"]) == (False, "ok")
+    assert "whisper" in refused["findings"][0]["summary"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "GRACE", 0.5)
+
+
+@one_version
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_has_stopped_answering_is_left_when_its_time_is_over(database: Database) -> None:
+    session: Session = open_session(login_to(database, statement_timeout=0.5))
+    database.cluster.host.pause()
+    try:
+        with pytest.raises(ConnectError) as caught:
+            session.rows("SELECT 1")
+        session.cancel()
+    finally:
+        database.cluster.host.unpause()
+        session.close()
+
+    assert "does not answer" in caught.value.message
+    assert session.broken
