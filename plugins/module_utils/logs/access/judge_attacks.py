@@ -49,7 +49,7 @@ def judge_attacks(view: View) -> Iterator[Answer]:
             "logs.http_attacks",
             log.path,
             total,
-            f"{log.path}: attack attempts",
+            "attack attempts",
             note=words,
             evidence=[*_attackers(view, log), *_attacked(log)],
         )
@@ -99,7 +99,7 @@ def judge_attack_success(view: View) -> Iterator[Answer]:
             "logs.http_attack_success",
             log.path,
             len(verdicts.possible),
-            f"{log.path}: attacks that may have succeeded",
+            "attacks that may have succeeded",
             note="; ".join(notes),
             evidence=_possible(view, verdicts),
         )
@@ -142,7 +142,7 @@ def judge_login_failures(view: View) -> Iterator[Answer]:
             "logs.http_login_failures",
             log.path,
             failing[0][0] if failing else 0,
-            f"{log.path}: most refused logins from one address",
+            "most refused logins from one address",
             note="; ".join(notes),
             evidence=evidence,
         )
@@ -166,7 +166,7 @@ def judge_login_success(view: View) -> Iterator[Answer]:
             "logs.http_login_success",
             log.path,
             crossed[0][0] if crossed else 0,
-            f"{log.path}: most refusals in a row of an address that was then let in",
+            "most refusals in a row of an address that was then let in",
             note=f"{counted(len(crossed), 'such address', 'such addresses')}" if crossed else "",
             evidence=[f"{view.address(address)}: {counted(many, 'refusal')}" for many, address in crossed[:_NAMED]],
         )
@@ -190,7 +190,7 @@ def judge_uploads(view: View) -> Iterator[Answer]:
             if path not in both
         ]
         uploads = sum(tally.uploads.values())
-        summary = f"{log.path}: scripts in folders of uploads"
+        summary = "scripts in folders of uploads"
         note = f"{counted(uploads, 'upload')} on {counted(len(tally.uploads), 'route')}"
         if both or tally.fetched:
             # Whatever the levels say: what was sent there was run from there.

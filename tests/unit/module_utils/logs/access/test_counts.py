@@ -214,6 +214,24 @@ def test_more_routes_than_allowed_are_counted_together(review: Review, tmp_path:
     assert "max_routes" in of(result, "http_traffic")["summary"]
 
 
+def test_a_finding_says_once_which_log_and_route_it_is_of(review: Review, tmp_path: Path) -> None:
+    lines = [line("/reports/1", seconds="7.5", status=500)] * 60 + [line("/search?q=%27%20OR%201=1--")] * 2
+    lines += [line("/login", status=401)] * 6 + [line("/gone", status=404)] * 60
+    lines += [line("/uploads/a.php", method="PUT", status=201), "rubbish\n"]
+    logs = [write(tmp_path / "busy.log", *lines), write(tmp_path / "quiet.log", line(seconds="x").replace(" x", ""))]
+    logs += [write(tmp_path / "odd.log", "one two three\n" * 50), tmp_path / "absent.log", tmp_path]
+
+    findings = [one for result in (review(*logs), review(*logs)) for one in result["findings"]]
+
+    assert len({one["check"] for one in findings}) == 13
+    for one in findings:
+        log, _blank, route = one["item"].partition(" ")
+        assert log not in one["summary"]
+        assert not route or route not in one["summary"]
+    slow = next(one for one in findings if one["item"].endswith("GET /reports/{n}") and one["unit"] == "s")
+    assert slow["summary"].startswith("95th percentile of the time of a request: 7.4")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

@@ -30,7 +30,7 @@ def test_where_nothing_is_in_a_form_that_is_known_nothing_is_well(run, auth, for
     auth.write_text(f"{form}{FAILED}\n" * 3000)
     found = by_check(run(files=[str(auth)]))
     assert found["logs.readable"]["status"] == "unknown"
-    assert found["logs.readable"]["summary"] == f"{auth}: 3000 new lines read, and none has a form that is known"
+    assert found["logs.readable"]["summary"] == "3000 new lines read, and none has a form that is known"
     about = {name: one for name, one in found.items() if name.startswith(("logs.auth_", "logs.firewall_"))}
     assert {one["status"] for one in about.values()} == {"unknown"}
     words = f"none of 3000 new lines of {auth} has a form that is known"
