@@ -150,7 +150,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     learnt = memory.learn(current.before, accounts, now=now, release=asked.release)
     answers = list(judge.judge_readings(current.readings, book=context.book))
     for one in accounts:
-        answers += judge.judge_account(one, book=context.book, top=asked.top)
+        answers += judge.judge_account(one, book=context.book, top=asked.top, checks=context.checks)
     if asked.release:
         kinds = memory.of_release(learnt, asked.release)
         answers += judge.judge_release(kinds, asked.release, book=context.book, top=asked.top)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,8 +75,8 @@ def _odd(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
             yield from _measured("logs.skipped_lines", reading.source, share, phrase, book=book)
 
 
-def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
-    """The errors of one log."""
+def judge_account(one: Account, *, book: LevelBook, top: int, checks: Collection[str]) -> Iterator[Answer]:
+    """The errors of one log; ``checks`` are those whose answers will be told."""
     events, source = one.digest.events, one.source
     evidence = [_worded(sighting) for sighting in one.sightings[:top]]
     hidden = len(one.sightings) - len(evidence)
@@ -96,22 +96,46 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
         note = f"{said}; {note}" if note else said
         rate = round(events / one.hours, 3)
         yield from _measured("logs.errors", source, rate, "Errors an hour", book=book, evidence=evidence, note=note)
-        yield from _new_and_sudden(one, book=book, top=top)
-    fatal = one.digest.levels.get("fatal", 0)
-    if fatal:
-        worst = [_worded(sighting) for sighting in one.sightings if sighting.kind.level == "fatal"][:top]
-        yield from _measured("logs.fatal", source, fatal, "Fatal errors", book=book, evidence=worst)
+    fatal = list(_fatal(one, book=book, top=top))
+    yield from fatal
+    if one.hours is not None:
+        alarmed = any(isinstance(answer, Finding) and answer.status != "ok" for answer in fatal)
+        yield from _new(one, book=book, top=top, but_fatal=alarmed and "logs.fatal" in checks)
+        yield from _sudden(one, book=book, top=top)
     yield Metric("logs.events", source, events)
     yield Metric("logs.kinds", source, len(one.sightings))
 
 
-def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+def _fatal(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+    fatal = one.digest.levels.get("fatal", 0)
+    if fatal:
+        kinds = [sighting for sighting in one.sightings if sighting.kind.level == "fatal"]
+        worst = [_worded(sighting) for sighting in kinds[:top]]
+        new = sum(sighting.new for sighting in kinds) if one.hours is not None else 0
+        note = f"{counted(new, 'kind')} {'is' if new == 1 else 'are'} new" if new else ""
+        yield from _measured("logs.fatal", one.source, fatal, "Fatal errors", book=book, evidence=worst, note=note)
+
+
+def _new(one: Account, *, book: LevelBook, top: int, but_fatal: bool) -> Iterator[Answer]:
+    """Kinds that no run met before; ``but_fatal``: an alarm of their own has told of the fatal ones already."""
     new = [sighting for sighting in one.sightings if sighting.new]
-    if new:
-        evidence = [_worded(replace(sighting, new=False)) for sighting in new[:top]]
-        yield from _measured(
-            "logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence
-        )
+    here = [sighting for sighting in new if not (but_fatal and sighting.kind.level == "fatal")]
+    if not new:
+        return
+    fatal = len(new) - len(here)
+    note = f"and {counted(fatal, 'fatal one')}, told by logs.fatal"
+    yield from _measured(
+        "logs.new",
+        one.source,
+        len(here),
+        "Kinds of errors never seen before",
+        book=book,
+        evidence=[_worded(replace(sighting, new=False)) for sighting in here[:top]],
+        note=note if fatal else "",
+    )
+
+
+def _sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
     sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
     sudden.sort(key=lambda sighting: -(sighting.factor or 0))
     factors = [one.factor] if one.factor is not None else []

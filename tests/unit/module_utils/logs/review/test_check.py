@@ -158,6 +158,42 @@ def test_fatal_errors_alarm_in_the_first_review_too(review: Review, log: Path) -
     assert one(review(), "logs.fatal")["status"] == "warning"
 
 
+def test_a_fatal_error_that_is_new_is_told_once(review: Review, log: Path) -> None:
+    review(first="start")
+    with log.open("a") as stream:
+        stream.write("ERROR disk quota exceeded\n" * 3 + "FATAL out of shared memory\n" * 2 + "FATAL lost the disk\n")
+    result = review()
+
+    fatal, new = one(result, "logs.fatal"), one(result, "logs.new")
+    assert (fatal["value"], new["value"]) == (3, 1)
+    assert one(result, "logs.errors")["summary"].endswith("; 6 events of 3 kinds in 1 d")
+    assert fatal["summary"].endswith("; 2 kinds are new")
+    assert fatal["evidence"] == ["new, 2x fatal: FATAL out of shared memory", "new, 1x fatal: FATAL lost the disk"]
+    assert new["evidence"] == ["3x error: ERROR disk quota exceeded"]
+    assert new["summary"].endswith("; and 2 fatal ones, told by logs.fatal")
+
+    with log.open("a") as stream:
+        stream.write("FATAL lost the tape\nFATAL lost the disk\n")
+    result = review()
+
+    assert one(result, "logs.fatal")["summary"].endswith("; 1 kind is new")
+    assert (one(result, "logs.new")["status"], one(result, "logs.new")["value"]) == ("ok", 0)
+
+
+@pytest.mark.parametrize("given", [{"checks": ["logs.new"]}, {"levels": {"logs.fatal": {"warning": 5}}}])
+def test_a_fatal_error_that_logs_fatal_does_not_tell_is_new_all_the_same(
+    review: Review, log: Path, given: dict[str, Any]
+) -> None:
+    review(first="start")
+    with log.open("a") as stream:
+        stream.write("FATAL lost the disk\n")
+
+    new = one(review(**given), "logs.new")
+
+    assert (new["status"], new["value"]) == ("warning", 1)
+    assert new["evidence"] == ["1x fatal: FATAL lost the disk"]
+
+
 def test_two_reviews_of_one_log_do_not_eat_each_other_s_lines(review: Review, log: Path) -> None:
     review(name="a")
     review(name="b")
