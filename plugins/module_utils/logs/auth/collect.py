@@ -131,21 +131,24 @@ class Collector:
             trail = follow_journal(
                 remembered, matches=MATCHES, fields=FIELDS, first_time=self.begin, budget=self.wanted.max_bytes
             )
-            try:
-                odd = self._take_entries(trail.blocks())
-            finally:
-                self.journal_mark = trail.mark()
+            odd = self._take_entries(trail.blocks())
         except MaintenanceError as error:
             words = f"the journal cannot be read on: {error.message}"
             self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
             self.no_logins = self.no_kernel = Absent(error.message, status="unknown")
             return True
+        # What was taken before journalctl failed is told below, and the next run goes on behind it.
+        self.journal_mark = trail.mark()
         heard = Heard(read=True, lines=trail.lines, odd=odd)
         self._cover(JOURNAL, known=bool(remembered), whole=not trail.behind, before=before)
         self.review.formless += odd
         self.no_logins = self.no_kernel = absence([], {"the journal": heard})
-        self.tell.read(JOURNAL, heard)
-        self.tell.missing(JOURNAL, joined(trail.losses), trail.behind)
+        if trail.trouble:
+            words = f"the journal cannot be read on after {counted(trail.lines, 'new line')}: {trail.trouble}"
+            self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
+        else:
+            self.tell.read(JOURNAL, heard)
+        self.tell.missing(JOURNAL, joined(trail.losses), 0 if trail.trouble else trail.behind)
         self.tell.skipped(JOURNAL, max(trail.cut_lines, odd), trail.lines)
         return True
 

@@ -283,6 +283,11 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     mark = trail.mark()
     current.marks[source] = mark
     current.take(source, digest, _reach(trail, mark))
+    trouble = trail.trouble if isinstance(trail, journald.JournalTrail) else ""
+    if trouble:
+        words = f"it cannot be read on after {counted(digest.lines, 'new line')}: {trouble}"
+        current.readings.append(Reading(source, words, "unknown", lost=joined(trail.losses)))
+        return
     current.readings.append(
         Reading(
             source,

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
@@ -418,6 +419,42 @@ def test_a_journal_that_may_not_be_read_is_no_journal_without_errors(
     assert one(result, "logs.readable")["status"] == "ok"
     assert one(result, "logs.errors")["item"].endswith("/messages")
     assert one(result, "logs.errors")["evidence"] == ["new, 1x error: cannot book"]
+
+
+def test_a_journal_that_cannot_be_read_on_tells_what_came_before(
+    review: Review, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = "s=a1;i={:x};b=b2;m=1;t={:x};x=3"
+    newest = cursor.format(9, 1_772_409_600_000_009)
+
+    class Failing:
+        cutter, stopped = SimpleNamespace(cut_lines=0), False
+
+        def __init__(self, argv: list[str], **_bounds: Any) -> None:
+            self.begun = argv
+
+        def blocks(self) -> Iterator[bytes]:
+            for number in (1, 2) if "--after-cursor" not in self.begun else ():
+                entry = {"__CURSOR": cursor.format(number, 1_772_409_600_000_000 + number), "PRIORITY": "3"}
+                yield json.dumps({**entry, "MESSAGE": "cannot book"}).encode() + b"\n"
+            raise MaintenanceError("'journalctl' failed: Bad message.")
+
+    monkeypatch.setattr(journald, "require_journal", lambda: None)
+    monkeypatch.setattr(journald, "_entry", lambda *arguments: newest if arguments[0] == "-n" else arguments[1])
+    monkeypatch.setattr(journald, "Output", Failing)
+    state = log.parent.parent / "state" / "log_review.default.json"
+    places = []
+    failed = "'journalctl' failed: Bad message."
+    for words in (f"it cannot be read on after 2 new lines: {failed}", failed):
+        result = review(files=[], journal=True, first="start")
+        told = next(one for one in result["findings"] if one["check"] == "logs.readable")
+        assert (told["item"], told["status"], told["summary"]) == ("journal", "unknown", words)
+        places.append(json.loads(state.read_text())["generations"][0]["data"]["reviews"]["default"]["marks"]["journal"])
+        if len(places) == 1:
+            assert one(result, "logs.errors")["evidence"] == ["new, 2x error: cannot book"]
+    # The second run was given nothing, and stays where it was.
+    assert places[0] == places[1]
+    assert places[0]["cursor"] == cursor.format(2, 1_772_409_600_000_002)
 
 
 def test_secrets_and_terminal_sequences_stay_out_of_the_result(review: Review, log: Path) -> None:
