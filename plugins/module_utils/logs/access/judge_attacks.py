@@ -158,10 +158,7 @@ def _users(one: Suspect) -> str:
 def judge_login_success(view: View) -> Iterator[Answer]:
     """Addresses that were let in after they had been refused."""
     for log in view.with_requests():
-        crossed = sorted(
-            ((one.crossed, address) for address, one in log.tally.suspects.items() if one.crossed),
-            reverse=True,
-        )
+        crossed = log.tally.logins.crossed()
         yield from view.measure(
             "logs.http_login_success",
             log.path,

@@ -6,17 +6,27 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import logins as logins_module
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import workers as workers_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import NOTHING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.bounded import BoundedCounter
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.logins import Logins
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import pieces
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.access.conftest import (
     Review,
     line,
     of,
+    review_in,
     write,
 )
 
@@ -132,6 +142,71 @@ def test_what_could_not_be_scored_is_told_and_not_ok(
     left = of(result, "http_attacks", "(not scored)")
     assert left["status"] == "unknown"
     assert left["summary"].startswith("4 different texts of requests not scored")
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_processes_see_what_one_sees(
+    review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Logins of an address that different processes read, and where the log ends."""
+    monkeypatch.setattr(pieces, "BLOCK", 2000)
+    monkeypatch.setattr(workers_module, "_PARCEL", 2000)
+    luck = random.Random(3)
+    lines = [
+        dated(minute, "/api/token", method="POST", status=luck.choice([401, 401, 401, 200]),
+              address=f"203.0.113.{luck.randrange(9)}")
+        for minute in range(900)
+    ]  # fmt: skip
+    path = write(tmp_path / "a.log", *lines)
+
+    alone = review_in(tmp_path / "alone", path, workers=1)
+    together = review_in(tmp_path / "together", path, workers=workers)
+
+    assert of(alone, "http_login_success")["value"] > 5
+    for check in ("http_login_success", "http_login_failures", "http_traffic"):
+        assert of(together, check) == of(alone, check)
+    assert together["logs"][0]["ended"] == alone["logs"][0]["ended"] == "02/Mar/2026:14:59:00 +0000"
+
+
+def dated(minute: int, target: str, **more: Any) -> str:
+    return line(target, **more).replace("10:00:00", f"{minute // 60:02}:{minute % 60:02}:00")
+
+
+def logins_of(deeds: Sequence[tuple[str, bool]], numbers: Sequence[int]) -> Logins:
+    logins = Logins()
+    for (address, accepted), logins.stretch in zip(deeds, numbers):
+        (logins.accept if accepted else logins.refuse)(address)
+    return logins
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=60),
+    st.lists(st.integers(0, 9), max_size=60),
+    st.integers(1, 4),
+)
+def test_logins_are_the_same_however_the_log_is_dealt_out(
+    deeds: list[tuple[str, bool]], sizes: list[int], processes: int
+) -> None:
+    parcels = [number for number, size in enumerate([*sizes, 60]) for _deed in range(size)][: len(deeds)]
+    shares = [[at for at, number in enumerate(parcels) if number % processes == one] for one in range(processes)]
+    parts = [logins_of([deeds[at] for at in share], [parcels[at] for at in share]) for share in shares]
+    for other in parts[1:]:
+        parts[0].merge(other)
+
+    wanted = {}
+    for address in "ab":
+        row = "".join("+" if accepted else "-" for one, accepted in deeds if one == address)
+        wanted[address] = max(map(len, row.rpartition("+")[0].split("+")))
+    crossed = sorted(((many, one) for one, many in wanted.items() if many), key=lambda pair: (-pair[0], pair[1]))
+
+    assert logins_of(deeds, [0] * len(deeds)).crossed() == crossed
+    assert parts[0].crossed() == crossed
+
+
+def test_logins_beyond_those_that_are_told_apart_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins_module, "MOST", 2)
+    logins = logins_of([("a", False), ("b", False), ("c", False), ("a", False), ("a", True)], [0, 1, 2, 3, 4])
+    assert logins.crossed() == [(2, "a")]
 
 
 def test_a_script_sent_and_called_is_critical(review: Review, tmp_path: Path) -> None:
