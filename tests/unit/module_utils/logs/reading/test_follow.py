@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import subprocess
@@ -211,6 +212,19 @@ def test_a_budget_leaves_the_rest_for_the_next_run(log: Path) -> None:
             break
     assert len(parts) > 3
     assert b"".join(parts) == lines
+
+
+def test_a_packed_piece_whose_beginning_was_not_whole_yet_is_read_to_its_end(log: Path, tmp_path: Path) -> None:
+    """Its first bytes are looked at once more while it is being unpacked."""
+    luck = random.Random(1)
+    mark = marked(log)
+    log.unlink()
+    text = b"".join(b"%030x\n" % luck.getrandbits(120) for _line in range(20000))
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(b"one\ntwo\n" + text, 1))
+    log.write_bytes(b"three\n")
+    trail = follow(str(log), mark)
+    assert read(trail) == text + b"three\n"
+    assert trail.lost is None
 
 
 def test_a_damaged_mark_is_told(log: Path) -> None:
