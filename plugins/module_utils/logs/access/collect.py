@@ -35,7 +35,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.workers import tally_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import loss_words, packed_words
 
 #: Logs that one run reads.
 MAX_LOGS = 100
@@ -178,7 +178,9 @@ class Collector:
             self._say("logs.lost", path, status, words)
         else:
             self._say("logs.lost", path, "ok", "no line was lost")
-        left = self.catalogue.measured("logs.behind", path, trail.behind, "left for the next run", book=self.book)
+        note = packed_words(trail.packed)
+        phrase = "left for the next run"
+        left = self.catalogue.measured("logs.behind", path, trail.behind, phrase, book=self.book, note=note)
         self.findings.append(left)
 
     def _say(self, check: str, item: str, status: Status, words: str, *, remedy: str = "") -> None:

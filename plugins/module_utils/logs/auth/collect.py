@@ -265,7 +265,7 @@ class Collector:
         if heard.read:
             self._cover(path, known=bool(known), whole=not trail.behind, before=before)
         if trail.lost or not trail.unreadable:
-            self.tell.missing(path, trail.lost, trail.behind)
+            self.tell.missing(path, trail.lost, trail.behind, trail.packed)
             self.tell.skipped(path, trail.cut_lines + odd, trail.lines)
         return heard
 

@@ -14,7 +14,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import (
+    REST,
+    loss_words,
+    packed_words,
+)
 
 BECOME = "Run the check with become."
 FORMS = "Name a file in a form that docs/logs.md lists, or have the daemon write one (rsyslog: RSYSLOG_FileFormat)."
@@ -62,15 +67,18 @@ class Telling:
         else:
             self.say("logs.readable", item, "ok", f"{lines} read")
 
-    def missing(self, item: str, lost: Loss | None, behind: int) -> None:
-        """What is missing of what was read, and what is left of it."""
+    def missing(self, item: str, lost: Loss | None, behind: int, packed: Sequence[Place] = ()) -> None:
+        """What is missing of what was read, and what is left of it, ``packed`` pieces among that."""
         status, words = loss_words(lost) if lost else ("ok", "no line was lost")
         self.say("logs.lost", item, status, words)
         if behind == UNMEASURED:
             self.say("logs.behind", item, "info", REST)
         else:
             phrase = "left for the next run"
-            self.findings.append(self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book))
+            note = packed_words(packed)
+            self.findings.append(
+                self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book, note=note)
+            )
 
     def skipped(self, item: str, odd: int, lines: int) -> None:
         """The share of lines that were cut, or have no time and sender where a syslog daemon writes them."""

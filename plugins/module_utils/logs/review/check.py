@@ -30,6 +30,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow,
     joined,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
@@ -293,6 +294,7 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
             source,
             lost=joined(trail.losses),
             behind=trail.behind,
+            packed=trail.packed if isinstance(trail, Trail) else (),
             lines=digest.lines,
             odd_lines=trail.cut_lines + digest.unread,
             first_seen=trail.first_seen,
@@ -303,9 +305,14 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
 def _reach(trail: AnyTrail, mark: Mapping[str, Any]) -> Reach:
     behind = trail.behind != 0
     if isinstance(trail, Trail):
-        return Reach(trail.bytes_read, max(0, trail.behind), behind)
+        return Reach(trail.bytes_read, trail.behind + sum(map(_unpacked, trail.packed)), behind)
     seconds = float(mark.get("time") or int(str(mark.get("since", 0))) / 1e9)
     return Reach(behind=behind, until=datetime.fromtimestamp(seconds, timezone.utc) if 0 < seconds < 1e11 else None)
+
+
+def _unpacked(place: Place) -> int:
+    """How much longer than a packed piece the text is that is left of it; logs shrink to about a tenth."""
+    return max(0, 9 * place.size - max(0, place.offset))
 
 
 def _read_journal(current: Round, trouble: str) -> None:

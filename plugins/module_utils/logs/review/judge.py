@@ -15,7 +15,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questio
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import (
+    REST,
+    loss_words,
+    packed_words,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
     RUNS_TO_KNOW,
     Account,
@@ -30,6 +35,7 @@ class Reading:
     """How the reading of one log went.
 
     ``trouble`` says why it could not be read, and ``status`` how bad that is; ``lost`` what was gone before that;
+    ``behind`` is how many bytes of files are left, ``packed`` the packed ones among these;
     ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
@@ -38,6 +44,7 @@ class Reading:
     status: str = "unknown"
     lost: Loss | None = None
     behind: int = 0
+    packed: Sequence[Place] = ()
     lines: int = 0
     odd_lines: int = 0
     first_seen: bool = False
@@ -63,7 +70,9 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
         if reading.behind == UNMEASURED:
             yield CATALOGUE.stated("logs.behind", reading.source, "info", REST)
         elif reading.behind:
-            yield from _measured("logs.behind", reading.source, reading.behind, "left for the next run", book=book)
+            note = packed_words(reading.packed)
+            phrase = "left for the next run"
+            yield from _measured("logs.behind", reading.source, reading.behind, phrase, book=book, note=note)
     yield from _odd(good, book=book)
 
 
