@@ -48,7 +48,7 @@ def test_an_attack_answered_with_another_size_may_have_succeeded(review: Review,
     success = of(result, "http_attack_success")
     assert success["status"] == "warning"
     assert success["value"] == 1
-    assert success["evidence"] == ["SQL injection from 198.51.100.8, 1 answer of 87.9 KiB to 87.9 KiB, at GET /books"]
+    assert success["evidence"] == ["SQL injection from 198.51.100.8, 1 answer of 87.9 KiB, at GET /books"]
 
 
 def test_the_usual_sizes_of_a_route_are_remembered(review: Review, tmp_path: Path) -> None:
@@ -68,6 +68,10 @@ def test_without_a_baseline_nothing_is_claimed(review: Review, tmp_path: Path) -
 
     assert success["value"] == 0
     assert "1 on routes with too few ordinary answers to tell" in success["summary"]
+    # What nobody could tell is no "ok".
+    assert success["status"] == "info"
+    assert success["remedy"]
+    assert success["evidence"] == ["SQL injection from 203.0.113.5, 1 answer of 1000 B, at GET /books"]
 
 
 def test_a_file_that_should_not_be_served_needs_no_baseline(review: Review, tmp_path: Path) -> None:
@@ -119,6 +123,18 @@ def test_logins_refused_and_then_accepted(review: Review, tmp_path: Path) -> Non
     success = of(result, "http_login_success")
     assert (success["value"], success["status"]) == (40, "warning")
     assert success["evidence"] == ["198.51.100.3: 40 refusals"]
+
+
+def test_who_mistyped_once_is_counted_and_not_named(review: Review, tmp_path: Path) -> None:
+    lines = []
+    for number, refused in enumerate([1] * 20 + [12]):
+        one = {"method": "POST", "address": f"203.0.113.{number}"}
+        lines += [line("/login", status=401, **one)] * refused + [line("/login", status=302, **one)]
+
+    success = of(review(write(tmp_path / "a.log", *lines)), "http_login_success")
+
+    assert success["evidence"] == ["203.0.113.20: 12 refusals"]
+    assert success["summary"].endswith("; 21 addresses were let in after refusals, 1 of them after more than 2")
 
 
 def test_an_office_that_mistypes_now_and_then_is_not_one_who_guessed(review: Review, tmp_path: Path) -> None:
