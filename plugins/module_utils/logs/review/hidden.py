@@ -16,7 +16,7 @@ import re
 #: blank what no word looks like. Texts and numbers may have their names by then.
 _SECRET = re.compile(
     rb"(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|(?:\b|[_-]|api|access|private)key)[\w-]{0,30}(?<!error)(?<!exception))"
-    rb"([\"']?\s{0,3}[:=]\s{0,3}))[^\s,;&\"'<][^\s,;&\"']{0,400}"
+    rb"([\"']?\s{0,3}[:=]\s{0,3}))(?!(?:YES|NO)\))[^\s,;&\"'<][^\s,;&\"']{0,400}"
     rb"|(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|key)s?)(\s{1,3}))"
     rb"(?=[^\s<]{0,100}?(?:[a-z][A-Z]|\w<n>|<n>\w|[A-Za-z]\d|\d[A-Za-z]))[^\s,;&\"']{2,400}"
 )

@@ -121,7 +121,7 @@ WORTH_SAYING = [
     ("warning", "fatal", "mysql.log", "3 kinds are new"),
     ("warning", "fatal", "postgresql.log", "Fatal errors: 1"),
     ("warning", "new", "app.log", "Kinds of errors never seen before: 1"),
-    ("warning", "new", "mariadb.log", "Kinds of errors never seen before: 2"),
+    ("warning", "new", "mariadb.log", "Kinds of errors never seen before: 3"),
     ("warning", "new", "mysql.log", "never seen before: 3 (warning from 1); and 3 fatal ones"),
     ("warning", "new", "nginx-error.log", "Kinds of errors never seen before: 3"),
     ("warning", "new", "postgresql.log", "Kinds of errors never seen before: 9"),
@@ -169,7 +169,10 @@ def test_the_evidence_names_the_cause(morning: list[dict[str, Any]]) -> None:
     assert "1x error: [ERROR] [Server] Error writing file <text> (OS errno <n> - No space left on device)" in evidence(
         morning, "new", "mysql.log"
     )
-    assert evidence(morning, "new", "mariadb.log")[1].startswith("1x warning: [Note] InnoDB: Starting crash recovery")
+    assert evidence(morning, "new", "mariadb.log")[1:] == [
+        "2x warning: [Warning] Access denied for user <text>@<text>",
+        "1x warning: [Note] InnoDB: Starting crash recovery from checkpoint LSN=<n>",
+    ]
     assert evidence(morning, "http_server_errors", "nginx-access.log") == ["3 x 502 GET /api/rooms/{n}/bookings"]
 
 
