@@ -12,7 +12,12 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import (
+    counted,
+    number,
+    quantity,
+    shorten,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
@@ -28,6 +33,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 )
 
 _MOST_NAMES = 19
+_GLIMPSE = 120
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ def _fatal(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
         kinds = [sighting for sighting in one.sightings if sighting.kind.level == "fatal"]
         worst = [_worded(sighting) for sighting in kinds[:top]]
         new = sum(sighting.new for sighting in kinds) if one.hours is not None else 0
-        note = f"{counted(new, 'kind')} {'is' if new == 1 else 'are'} new" if new else ""
+        notes = [f"{counted(new, 'kind')} {'is' if new == 1 else 'are'} new"] if new else []
+        note = "; ".join([*notes, *_such_as(kinds)])
         yield from _measured("logs.fatal", one.source, fatal, "Fatal errors", book=book, evidence=worst, note=note)
 
 
@@ -132,7 +139,7 @@ def _new(one: Account, *, book: LevelBook, top: int, but_fatal: bool) -> Iterato
     if not new:
         return
     fatal = len(new) - len(here)
-    note = f"and {counted(fatal, 'fatal one')}, told by logs.fatal"
+    notes = [f"and {counted(fatal, 'fatal one')}, told by logs.fatal"] if fatal else []
     yield from _measured(
         "logs.new",
         one.source,
@@ -140,7 +147,7 @@ def _new(one: Account, *, book: LevelBook, top: int, but_fatal: bool) -> Iterato
         "Kinds of errors never seen before",
         book=book,
         evidence=[_worded(replace(sighting, new=False)) for sighting in here[:top]],
-        note=note if fatal else "",
+        note="; ".join([*notes, *_such_as(here)]),
     )
 
 
@@ -153,6 +160,11 @@ def _sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
         evidence = [f"{number(round(sighting.factor or 0, 1))} times: {_worded(sighting)}" for sighting in sudden[:top]]
         phrase = "Times the usual rate"
         yield from _measured("logs.spike", one.source, max(factors), phrase, book=book, evidence=evidence)
+
+
+def _such_as(sightings: Sequence[Sighting]) -> list[str]:
+    """The first of them in a few words, for who reads no more than a sentence."""
+    return [f"such as {shorten(one.kind.text, limit=_GLIMPSE)}" for one in sightings[:1]]
 
 
 def _worded(sighting: Sighting) -> str:

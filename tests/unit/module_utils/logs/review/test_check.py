@@ -168,17 +168,19 @@ def test_a_fatal_error_that_is_new_is_told_once(review: Review, log: Path) -> No
     fatal, new = one(result, "logs.fatal"), one(result, "logs.new")
     assert (fatal["value"], new["value"]) == (3, 1)
     assert one(result, "logs.errors")["summary"].endswith("; 6 events of 3 kinds in 1 d")
-    assert fatal["summary"].endswith("; 2 kinds are new")
+    assert fatal["summary"].endswith("; 2 kinds are new; such as FATAL out of shared memory")
     assert fatal["evidence"] == ["new, 2x fatal: FATAL out of shared memory", "new, 1x fatal: FATAL lost the disk"]
     assert new["evidence"] == ["3x error: ERROR disk quota exceeded"]
-    assert new["summary"].endswith("; and 2 fatal ones, told by logs.fatal")
+    assert new["summary"].endswith("; and 2 fatal ones, told by logs.fatal; such as ERROR disk quota exceeded")
 
     with log.open("a") as stream:
         stream.write("FATAL lost the tape\nFATAL lost the disk\n")
     result = review()
 
-    assert one(result, "logs.fatal")["summary"].endswith("; 1 kind is new")
-    assert (one(result, "logs.new")["status"], one(result, "logs.new")["value"]) == ("ok", 0)
+    assert one(result, "logs.fatal")["summary"].endswith("; 1 kind is new; such as FATAL lost the tape")
+    new = one(result, "logs.new")
+    assert (new["status"], new["value"]) == ("ok", 0)
+    assert new["summary"].endswith("; and 1 fatal one, told by logs.fatal")
 
 
 @pytest.mark.parametrize("given", [{"checks": ["logs.new"]}, {"levels": {"logs.fatal": {"warning": 5}}}])
