@@ -9,6 +9,7 @@ results of their own called ``*.out``.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -34,6 +35,10 @@ _NOT_ROTATED = re.compile(r"lastlog|.*\.journal~?|.*\.db", re.DOTALL)
 #: So much of the end of a file is looked at for the end of a line, and of that so much for what no text holds.
 _LINE, _GLANCE = 1 << 16, 1 << 12
 _BINARY = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f\x7f]")
+
+#: A container's log, as Docker's json-file driver and its rotation name it.
+_OF_CONTAINER = re.compile(r"(?P<folder>/.*/containers/(?P<id>[0-9a-f]{64}))/(?P=id)-json\.log(?:\.[0-9]{1,3})?")
+_HOST_CONFIG_LIMIT = 1 << 20
 
 Evidence = Literal["none", "enough", "a writer is wanted"]
 
@@ -88,6 +93,23 @@ def ends_as_text(path: str) -> bool:
     finally:
         os.close(descriptor)
     return b"\n" in end and not _BINARY.search(end[-_GLANCE:])
+
+
+def rotated_by_docker(path: str) -> bool:
+    """Whether Docker itself rotates a container's log: a container keeps the options of the day it was made.
+
+    Source: "JSON File logging driver" of Docker's manual; the engine adds its own log-opts to those of the container.
+    """
+    found = _OF_CONTAINER.fullmatch(path)
+    if not found:
+        return False
+    try:
+        descriptor = os.open(f"{found['folder']}/hostconfig.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as stream:
+            options = json.loads(stream.read(_HOST_CONFIG_LIMIT))["LogConfig"]["Config"]
+        return str((options or {}).get("max-size", "-1")) != "-1"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def settle(files: Sequence[LargeFile], descriptors: Descriptors) -> tuple[list[LargeFile], int]:

@@ -137,6 +137,7 @@ class _Walker:
             or not stat.S_ISREG(facts.st_mode)
             or any(fnmatchcase(path, glob) for glob in self.exclude)
             or not (path.startswith(evidence.LOG_FOLDER + "/") or evidence.ends_as_text(path))
+            or evidence.rotated_by_docker(path)
         ):
             return
         key = (facts.st_dev, facts.st_ino)

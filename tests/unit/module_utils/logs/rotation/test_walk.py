@@ -65,6 +65,25 @@ def test_what_is_called_like_a_log_and_ends_in_no_text_is_none(tmp_path, look):
 
 
 @pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"LogConfig":{"Type":"json-file","Config":{"max-file":"3","max-size":"10m"}}}', False),
+        ('{"LogConfig":{"Type":"json-file","Config":{}}}', True),
+        ('{"LogConfig":{"Type":"json-file","Config":{"max-size":"-1"}}}', True),
+        ('{"LogConfig":{"Type":"json-file","Config":null}}', True),
+        ("[]", True),
+        ("no JSON", True),
+    ],
+)
+def test_a_container_whose_log_docker_rotates_itself_is_left_to_it(tmp_path, look, config, said):
+    name = "ab" * 32
+    make(tmp_path / "containers" / name / f"{name}-json.log")
+    make(tmp_path / "containers" / name / f"{name}-json.log.1")
+    (tmp_path / "containers" / name / "hostconfig.json").write_text(config)
+    assert bool(look(tmp_path)[1]) is said
+
+
+@pytest.mark.parametrize(
     ("path", "said"),
     [
         ("/var/log/app/odd", "enough"),
