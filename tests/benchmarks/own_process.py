@@ -16,11 +16,10 @@ from typing import Any
 
 import ansible
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import SEARCH_PATH
 from ansible_collections.fleetcare.maintenance.tests.images.controller import ROOT
 
 #: On a managed host it is the distribution's Python that runs modules; what they need of Ansible comes with them.
-PYTHON = shutil.which("python3", path=SEARCH_PATH) or sys.executable
+PYTHON = shutil.which("python3", path=os.defpath) or sys.executable
 _LIBRARY = Path(ansible.__file__).parents[1]
 _PROGRAM = """
 import importlib, json, sys

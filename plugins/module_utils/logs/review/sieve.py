@@ -172,6 +172,8 @@ class _Grep:
         if self.process.stdin is None or self.process.stdout is None:
             raise AssertionError("pipes were asked for")
         self.output = self.process.stdout
+        # What passes waits there while the part before this one is told.
+        _enlarge(self.output)
         self.feeder = _Feeder(self.process.stdin, stretches, last.encode() + b"\n")
         self.feeder.start()
 
@@ -203,9 +205,7 @@ class _Feeder(threading.Thread):
 
     def run(self) -> None:
         descriptor = self.pipe.fileno()
-        # A smaller pipe is slower and no less right.
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE)
+        _enlarge(self.pipe)
         try:
             for stretch in self.stretches:
                 if isinstance(stretch, Span):
@@ -220,6 +220,12 @@ class _Feeder(threading.Thread):
             self.error = error
         finally:
             self.pipe.close()
+
+
+def _enlarge(pipe: IO[bytes]) -> None:
+    # A smaller pipe is slower and no less right.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe.fileno(), _SET_PIPE_SIZE, _PIPE)
 
 
 def _send(pipe: int, span: Span) -> None:
