@@ -224,6 +224,10 @@ def test_more_routes_than_allowed_are_counted_together(review: Review, tmp_path:
         ({"logs": [{"path": "/x", "format": "rubbish"}]}, "Option 'logs\\[0\\].format' is 'rubbish', but must be one of"),
         ({"logs": [{"path": "/x", "format": "combined", "address": "forwarded"}]}, "it has no .http_x_forwarded_for"),
         ({"logs": [{"path": "/x", "json_fields": {"adress": "a"}}]}, "must be keyed by some of address"),
+        (
+            {"logs": [{"path": "/x", "json_fields": {"seconds": "a", "milliseconds": "b"}}]},
+            "must be absent beside seconds",
+        ),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(review: Review, options: dict, sentence: str) -> None:
