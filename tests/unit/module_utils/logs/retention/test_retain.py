@@ -193,6 +193,33 @@ def test_audit_folders_below_are_not_touched(run, logs, still):
     assert len(os.listdir(below)) == 3
 
 
+def test_what_is_mounted_from_elsewhere_is_left_to_where_it_lies(run, logs, still, monkeypatch):
+    (logs / "bound").mkdir()
+    for number in (1, 2, 3):
+        make(logs / f"bound/b.log.{number}", still, days=900)
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs / "bound", "ext4"))
+    result = run()
+    assert len(os.listdir(logs / "bound")) == 3
+    assert result["findings"][0]["evidence"] == [f"{logs}/bound is mounted there (ext4)"]
+
+
+def test_a_folder_is_known_by_itself_and_not_by_its_path(run, logs, still, monkeypatch):
+    """As a bind mount of the folder above shows it: under a second path that no policy names."""
+    audit = logs / "audit"
+    audit.mkdir()
+    for number in (1, 2, 3):
+        make(audit / f"audit.log.{number}", still, days=900)
+    facts, real = os.lstat(audit), os.lstat
+    monkeypatch.setattr(walk.os, "lstat", lambda path, **how: facts if path == "/srv/audit" else real(path, **how))
+    policy = [{"class": "system", "paths": [str(logs)]}, {"class": "audit", "paths": ["/srv/audit"]}]
+    result = run(policy=policy)
+    assert len(os.listdir(audit)) == 3
+    assert result["findings"][0]["evidence"] == [f"{audit} is /srv/audit by another name"]
+    result = run(policy=[{"class": "system", "paths": [str(audit)]}, {"class": "audit", "paths": ["/srv/audit"]}])
+    assert len(os.listdir(audit)) == 3
+    assert "is /srv/audit by another name" in result["findings"][0]["summary"]
+
+
 def test_links_are_not_followed(run, logs, tmp_path, still):
     outside = tmp_path / "outside"
     outside.mkdir()
