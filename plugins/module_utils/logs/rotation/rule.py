@@ -169,13 +169,9 @@ def _require_tell(tell: Mapping[str, Any] | None, place: str) -> None:
 
 def render(entry: Mapping[str, Any]) -> str:
     """The file of a rule. Every setting is named, so that nothing in /etc/logrotate.conf changes what it does."""
-    settings = [entry["frequency"]]
-    if entry["max_size"]:
-        settings.append(f"maxsize {entry['max_size']}")
-    settings.append(f"rotate {entry['keep']}")
-    if entry["max_age_days"]:
-        settings.append(f"maxage {entry['max_age_days']}")
-    settings += ["missingok", "notifempty", "nomail", "noolddir"]
+    settings = [entry["frequency"], f"maxsize {entry['max_size']}", "minsize 0", "minage 0"]
+    settings += [f"rotate {entry['keep']}", "start 1", f"maxage {entry['max_age_days']}"]
+    settings += ["missingok", "notifempty", "nomail", "noolddir", "nocopy", "noshred"]
     settings += ["compress", "delaycompress"] if entry["compress"] else ["nocompress"]
     if entry["date_names"]:
         settings += [

@@ -16,7 +16,9 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.manifest import Manifest
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.conftest import Still
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.retention.conftest import (
     make,
@@ -69,6 +71,21 @@ def test_without_a_manifest_nothing_goes(run, logs, tmp_path):
     assert (result["changed"], result["applied"]) == (False, [])
     assert {entry["done"] for entry in result["failures"]} == {False}
     assert len(os.listdir(logs)) == 7
+
+
+def test_what_is_gone_is_told_as_gone_although_the_manifest_is_full(run, logs, monkeypatch):
+    def full(self, event, facts, *, now):
+        if event == "removed":
+            raise StateError("The manifest cannot be written: No space left on device.")
+
+    monkeypatch.setattr(Manifest, "write", full)
+    result = run()
+    assert sorted(os.listdir(logs)) == ["app.log", "app.log.1", "app.log.2", "app.log.3"]
+    assert {entry["done"] for entry in result["failures"]} == {True}
+    assert "It was removed, and that is not written down" in result["failures"][0]["error"]
+    (class_finding,) = [one for one in result["findings"] if one["check"] == "logs.retention"]
+    assert "3 rotated files" in class_finding["summary"]
+    assert "still there" not in class_finding["summary"]
 
 
 def test_the_younger_of_name_and_last_change_is_the_age(run, logs, still):
