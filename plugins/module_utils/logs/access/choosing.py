@@ -81,12 +81,16 @@ def expression_for(made: Format, wish: Wish, how: str, *, note: str = "") -> Cho
     address = wish.address if wish.address in roles else ""
     return Chosen(
         parser=build(made, Wanted(address=address, seconds=seconds if seconds in roles else "")),
-        how=how,
+        how=_lacking(how, address),
         divisor=made.divisor(seconds),
         forwarded=address == "forwarded",
         timed=seconds in roles,
         note=note,
     )
+
+
+def _lacking(how: str, address: str) -> str:
+    return how if address else f"{how}; it has no address of the kind that is wanted, so none is told"
 
 
 def _mostly_json(sample: Sequence[bytes]) -> bool:
@@ -102,7 +106,7 @@ def _json(wish: Wish, sample: Sequence[bytes]) -> Chosen | None:
     if "status" not in names or not ("request" in names or "target" in names):
         return None
     seconds = wish.time if wish.time != "auto" else "seconds" if "seconds" in names else "upstream"
-    address = wish.address if wish.address in names else "address"
+    address = wish.address if wish.address in names else ""
     name, note = names.get(seconds, ""), ""
     if name and seconds not in given and not has_unit(name, sample):
         del names[seconds]
@@ -112,7 +116,9 @@ def _json(wish: Wish, sample: Sequence[bytes]) -> Chosen | None:
         )
     return Chosen(
         parser=JsonLines(names, address=address, seconds=seconds),
-        how="the lines are JSON" if wish.format == "auto" else "the format is JSON as the option says",
+        how=_lacking(
+            "the lines are JSON" if wish.format == "auto" else "the format is JSON as the option says", address
+        ),
         divisor=UNITS[unit] if unit and seconds == "seconds" else DIVISORS.get(name, 1.0),
         forwarded=address == "forwarded",
         timed=seconds in names,

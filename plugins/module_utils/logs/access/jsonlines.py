@@ -68,7 +68,7 @@ class JsonLines:
         rows = _objects(block[at : end if end >= 0 else len(block)] + b"\n")
         if not rows or not isinstance(rows[0], dict):
             return None
-        return {role: self.text(rows[0], role) for role in self._paths}
+        return {**{role: self.text(rows[0], role) for role in self._paths}, "address": self.text(rows[0], self.address)}
 
     def _column(self, rows: Sequence[Mapping[str, Any]], role: str) -> Sequence[bytes]:
         if role not in self._paths:

@@ -161,4 +161,8 @@ def _read_allowed(entry: Mapping[str, Any], option: str) -> tuple[str, frozenset
     for at, kind in enumerate(classes):
         if kind not in CLASSES:
             raise OptionError(f"{option}.classes[{at}]", kind, f"one of {', '.join(CLASSES)}")
+    if not entry["route"].strip():
+        raise OptionError(
+            f"{option}.route", entry["route"], "a glob of routes with the method, such as GET /api/query*"
+        )
     return entry["route"], frozenset(classes)

@@ -132,6 +132,9 @@ def _require(entry: Mapping[str, Any], place: str) -> None:
         if _names_rotated(path.rpartition("/")[2]):
             expected = "a log or a glob that does not match rotated logs too, such as /srv/shop/logs/*.log"
             raise OptionError(f"{place}.paths[{at}]", path, expected)
+        for other in entry["paths"][:at]:
+            if overlap(path, other):
+                raise OptionError(f"{place}.paths[{at}]", path, f"a log that {other} does not name already")
     for option, least, most, expected in (
         ("keep", 1, 10000, "a whole number of old logs from 1 to 10000"),
         ("max_size", 0, 2**50, "a size such as 100M, or 0 for none"),

@@ -224,6 +224,7 @@ def test_more_routes_than_allowed_are_counted_together(review: Review, tmp_path:
         ({"logs": [{"path": "/x", "format": "rubbish"}]}, "Option 'logs\\[0\\].format' is 'rubbish', but must be one of"),
         ({"logs": [{"path": "/x", "format": "combined", "address": "forwarded"}]}, "it has no .http_x_forwarded_for"),
         ({"logs": [{"path": "/x", "json_fields": {"adress": "a"}}]}, "must be keyed by some of address"),
+        ({"allow": [{"route": " "}]}, "must be a glob of routes"),
         (
             {"logs": [{"path": "/x", "json_fields": {"seconds": "a", "milliseconds": "b"}}]},
             "must be absent beside seconds",

@@ -159,6 +159,20 @@ def test_whole_numbers_of_no_unit_are_not_taken_for_seconds(value: str, timed: b
     assert ("'latency' is a whole number" in chosen.note) is not timed
 
 
+def test_behind_a_proxy_json_lines_tell_the_forwarded_address_or_none() -> None:
+    line = b'{"remote_addr":"192.0.2.1","http_x_forwarded_for":"203.0.113.5","request_uri":"/","status":200}\n'
+    wish = Wish(address="forwarded")
+
+    chosen = choose(wish, [line])
+    without = choose(wish, [line.replace(b"x_forwarded_for", b"other")])
+
+    assert chosen is not None
+    assert (chosen.parser.parse_line(line, 0) or {})["address"] == b"203.0.113.5"
+    assert without is not None
+    assert list(without.parser.columns(line).addresses) == []
+    assert "no address of the kind that is wanted" in without.how
+
+
 def test_the_unit_of_a_whole_number_can_be_said() -> None:
     line = b'{"remote_ip":"203.0.113.5","method":"GET","uri":"/","status":200,"latency":1234567}'
 

@@ -58,6 +58,7 @@ def test_a_rule_names_every_setting_that_matters():
         ({"name": ""}, "rules[0].name"),
         ({"paths": []}, "rules[0].paths"),
         ({"paths": ["logs/a.log"]}, "rules[0].paths[0]"),
+        ({"paths": ["/srv/shop/*.log", "/srv/shop/a.log"]}, "rules[0].paths[1]"),
         ({"paths": ['/srv/a".log']}, "rules[0].paths[0]"),
         ({"paths": ["/srv/a.log\n{"]}, "rules[0].paths[0]"),
         ({"paths": ["/srv/../etc/a.log"]}, "rules[0].paths[0]"),
