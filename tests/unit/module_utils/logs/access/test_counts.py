@@ -316,3 +316,19 @@ def test_a_token_that_is_answered_with_404_is_not_told(review: Review, tmp_path:
     assert result["logs"][0]["missing"] == [{"path": "/reset/{token}", "requests": 60}]
     assert of(result, "http_client_errors")["evidence"][0] == "60 requests of what is missing: /reset/{token}"
     assert not any(token in json.dumps(result) for token in tokens)
+
+
+def test_a_time_that_was_asked_for_is_not_the_time_of_its_line(review: Review, tmp_path: Path) -> None:
+    """In JSON the request often stands in front of its time."""
+    begin = datetime.now(timezone.utc) - timedelta(hours=48)
+    rows = [
+        {
+            "uri": f"/x?since=2020-01-01T00:00:00Z&n={n}",
+            "status": 200,
+            "time": (begin + timedelta(minutes=n)).isoformat(),
+        }
+        for n in range(48 * 60)
+    ]
+    log = write(tmp_path / "a.json", *[json.dumps(row) + "\n" for row in rows])
+
+    assert review(log, first_hours=24)["logs"][0]["requests"] >= 24 * 60 - 1
