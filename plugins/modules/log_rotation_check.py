@@ -47,8 +47,10 @@ options:
     type: int
     default: 500000
 notes:
-  - Outside of C(/var/log) a file counts as a log by its name, such as C(*.log), C(*.err) or C(nohup.out). Network file
-    systems, folders of programs and container layers are not walked, and no symbolic link is followed.
+  - Outside of C(/var/log) a file counts as a log by its name, such as C(*.log), C(*.err) or C(nohup.out), where it ends
+    in lines of text. In C(/tmp) and C(/var/tmp), and in homes outside of folders called C(log) or C(logs), a program
+    without a terminal has to be writing to it besides. Network file systems, folders of programs and container layers
+    are not walked, and no symbolic link is followed.
 seealso:
   - module: fleetcare.maintenance.log_rotate
   - module: fleetcare.maintenance.log_retention

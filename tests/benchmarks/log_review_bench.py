@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.fleetcare.maintenance.tests.benchmarks.access_log_bench import (
     GIGABYTE_LINES,
@@ -40,8 +40,11 @@ MORE = (
 )
 
 
-def review(log: Path, *, state: Path) -> dict[str, Any]:
-    params = {"files": [str(log)], "journal": False, "first": "start", "max_bytes": "1T", "state_dir": str(state)}
+def review(log: Path, *, state: Path, workers: int = 1) -> dict[str, Any]:
+    params = {
+        "files": [str(log)], "journal": False, "first": "start", "max_bytes": "1T", "workers": workers,
+        "state_dir": str(state),
+    }  # fmt: skip
     return perform_alone("logs.review", name="log_review", params=params, keys=["status", "findings"])
 
 
@@ -51,15 +54,25 @@ def guide(log: Path) -> None:
     subprocess.run(argv, stdout=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
 
 
-def compare(log: Path, *, state: Path, rounds: int) -> tuple[float, float, dict[str, Any]]:
-    """Median seconds of ours and of the guides' commands, taken in turn, and the last result of ours."""
-    ours, peer = [], []
+class Sides(NamedTuple):
+    """Median seconds of ours, of ours with two workers and of the guides' commands, and our peak memory in MiB."""
+
+    one: float
+    two: float
+    guide: float
+    peak_mib: float
+
+
+def compare(log: Path, *, state: Path, rounds: int) -> Sides:
+    """All sides in turn, each of ours on a log that it meets for the first time."""
+    one, two, peer = [], [], []
     result: dict[str, Any] = {}
     for number in range(rounds):
-        seconds, result = timed(partial(review, log, state=state / str(number)))
-        ours.append(seconds)
+        seconds, result = timed(partial(review, log, state=state / f"one{number}"))
+        one.append(seconds)
+        two.append(timed(partial(review, log, state=state / f"two{number}", workers=2))[0])
         peer.append(timed(lambda: guide(log))[0])
-    return statistics.median(ours), statistics.median(peer), result
+    return Sides(statistics.median(one), statistics.median(two), statistics.median(peer), result["peak_mib"])
 
 
 def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
@@ -68,25 +81,27 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
         log, state = Path(directory) / "access.log", Path(directory) / "state"
         generate(log, lines=LINES)
         case = f"errors in a log of {LINES:,} lines, {log.stat().st_size / 1e6:.0f} MB"
-        first, peer, small = compare(log, state=state, rounds=rounds)
+        small = compare(log, state=state, rounds=rounds)
         with log.open("ab") as stream:
             stream.write(MORE * 10_000)
-        again = timed(lambda: review(log, state=state / "0"))[0]
+        again = timed(lambda: review(log, state=state / "one0"))[0]
         rows = [
-            row(f"{case}, {rounds} rounds", first, peer, PEER),
-            row("the same log once more, 10,000 lines later", again, first, "ourselves on the whole log"),
+            row(f"{case}, {rounds} rounds", small.one, small.guide, PEER),
+            row(f"{case}, two workers, {rounds} rounds", small.two, small.guide, PEER),
+            row("the same log once more, 10,000 lines later", again, small.one, "ourselves on the whole log"),
         ]
         generate(log, lines=GIGABYTE_LINES)
         case = f"errors in a log of {GIGABYTE_LINES:,} lines, {log.stat().st_size / 1e9:.2f} GB"
-        ours, peer, large = compare(log, state=state / "large", rounds=rounds)
+        large = compare(log, state=state / "large", rounds=rounds)
         rows += [
-            row(f"{case}, {rounds} rounds", ours, peer, PEER),
-            row(f"{case}, peak memory", large["peak_mib"], small["peak_mib"], "ourselves on the smaller log", "MiB"),
+            row(f"{case}, {rounds} rounds", large.one, large.guide, PEER),
+            row(f"{case}, two workers, {rounds} rounds", large.two, large.guide, PEER),
+            row(f"{case}, peak memory", large.peak_mib, small.peak_mib, "ourselves on the smaller log", "MiB"),
         ]
         generate(log, lines=ERROR_LINES, errors=1)
         case = f"{ERROR_LINES:,} lines of nothing but errors and warnings, {log.stat().st_size / 1e6:.0f} MB"
-        ours, peer, _result = compare(log, state=state / "errors", rounds=rounds)
-        return [*rows, row(f"{case}, {rounds} rounds", ours, peer, PEER)]
+        errors = compare(log, state=state / "errors", rounds=rounds)
+        return [*rows, row(f"{case}, {rounds} rounds", errors.one, errors.guide, PEER)]
 
 
 if __name__ == "__main__":

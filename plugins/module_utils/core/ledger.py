@@ -23,6 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import (
     StateError,
+    clear_leftovers,
     is_open_to_others,
     prepare_directory,
     read_trusted,
@@ -85,6 +86,7 @@ class Ledger:
         document = {"schema": SCHEMA, "deeds": {name: [iso(at) for at in times] for name, times in deeds.items()}}
         try:
             prepare_directory(self.directory)
+            clear_leftovers(self.path)
             write_atomically(self.path, json.dumps(document, separators=(",", ":")).encode(), mode=0o600)
         except OSError as error:
             raise StateError(f"The ledger {self.path} cannot be written: {error.strerror}.") from error

@@ -15,7 +15,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Process:
-    """A line of /proc/<pid>/stat; ``resident`` in bytes, ``started`` in clock ticks since boot."""
+    """A line of /proc/<pid>/stat; ``resident`` in bytes, ``started`` in clock ticks since boot.
+
+    ``terminal`` is the device number of the one that controls it, 0 where there is none.
+    """
 
     pid: int
     name: str
@@ -24,6 +27,7 @@ class Process:
     threads: int
     started: int
     resident: int
+    terminal: int = 0
 
     @property
     def key(self) -> str:
@@ -51,4 +55,5 @@ def parse_stat(text: str, *, page: int) -> Process | None:
         threads=int(fields[17]),
         started=int(fields[19]),
         resident=int(fields[21]) * page,
+        terminal=int(fields[4]),
     )

@@ -10,6 +10,8 @@ the last run's record never got there, the run before it is the one to go on fro
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -84,6 +86,8 @@ class State:
         document = {"schema": SCHEMA, "generations": [{"id": self.generation, "data": data}, *started_from]}
         try:
             prepare_directory(self.directory)
+            # First, for it is a full disk that a write may have died of.
+            clear_leftovers(self.path)
             write_atomically(self.path, json.dumps(document, separators=(",", ":")).encode(), mode=0o600)
         except OSError as error:
             raise StateError(f"State cannot be written to {self.path}: {error.strerror}.") from error
@@ -158,19 +162,64 @@ def is_open_to_others(directory: Path) -> bool:
 
 def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
     """Temporary file in the same folder, fsync, rename, fsync of the folder: the old content or the new, never half."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    descriptor, temporary = _held_temporary(path)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+            # While it is held: what nobody holds is cleared away.
+            os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _held_temporary(path: Path) -> tuple[int, str]:
+    """A new temporary file, locked for as long as it is open, so that others see that its writer lives."""
+    while True:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        # Where a file system has no locks, nobody gets one to clear with either.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, temporary
+        os.close(descriptor)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what writes of this very file left that were killed. Raises nothing: what stays does no harm."""
+    named = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    with contextlib.suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in filter(named.fullmatch, os.listdir(folder)):
+                _clear(name, folder)
+        finally:
+            os.close(folder)
+
+
+def _clear(name: str, folder: int) -> None:
+    """Remove a plain file of ours that nobody holds, and that has no other name."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return
+    try:
+        facts = os.fstat(descriptor)
+        if stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(facts, os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                os.unlink(name, dir_fd=folder)
+    except OSError:
+        # Its writer lives, or was done meanwhile.
+        return
+    finally:
+        os.close(descriptor)

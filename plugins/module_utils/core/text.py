@@ -23,6 +23,7 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
+# MySQL says "(using password: YES)".
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}://[^\s/:@]{0,200}):[^\s/@]{1,200}@"), r"\1:***@"),
     (
@@ -32,7 +33,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"(?i)\b([a-z0-9_.-]{0,40}(?:passw(?:or)?d|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-            r"|credentials?))(\"?\s{0,3}[:=]\s{0,3})(\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&\"']{1,400})"
+            r"|credentials?))(\"?\s{0,3}[:=]\s{0,3})(?!(?:YES|NO)\))(\"[^\"]{0,400}\"|'[^']{0,400}'|[^\s,;&\"']{1,400})"
         ),
         r"\1\2***",
     ),

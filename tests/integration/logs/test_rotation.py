@@ -287,7 +287,7 @@ def test_the_audit_finds_what_is_wrong(fleet, controller):
         printf '/srv/none.log {\n daily\n}\n' > /etc/logrotate.d/test-missing
         mkdir -m 0777 /srv/open; echo x > /srv/open/a.log; ln -s /srv /srv/open/link
         printf '/srv/open/a.log {\n daily\n}\n' > /etc/logrotate.d/test-open
-        head -c 20000000 /dev/urandom > /srv/large.log; cp /srv/large.log /var/log/odd
+        head -c 15000000 /dev/urandom | base64 > /srv/large.log; cp /srv/large.log /var/log/odd; cp /srv/large.log /tmp
         printf 'logrotate state -- version 2\n"/srv/shop/logs/quiet.log" 2020-1-1-0:0:0\n' > /var/lib/logrotate/status
         touch -d '-3 days' /var/lib/logrotate/status
         systemctl --quiet disable --now logrotate.timer

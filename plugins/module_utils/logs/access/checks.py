@@ -60,8 +60,8 @@ CHECKS = (
     Check(
         id="logs.http_login_success",
         title="Login accepted after refusals",
-        meaning="An address was let in after it had been refused; the value is how often. After many refusals somebody "
-        "may have guessed a password.",
+        meaning="An address was let in after it had been refused; the value is how often in a row since it was let in "
+        "last. After many refusals somebody may have guessed a password.",
         remedy="Ask the user whose session it is; end it and change the password where it is not theirs.",
         source=_LOG,
         levels=Levels(warning=10, critical=50),

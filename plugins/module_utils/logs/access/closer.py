@@ -138,12 +138,12 @@ class CloserLook:
         elif known.part == "fetch":
             _count_bounded(tally.fetched, known.path)
         elif known.part == "success":
-            tally.add_login(_text(address))
+            tally.logins.accept(_text(address))
         else:
             suspect = tally.suspect(_text(address))
             if suspect:
                 suspect.failures += 1
-                suspect.run += 1
+                tally.logins.refuse(_text(address))
 
     def _name_users(self, columns: Columns, addresses: Sequence[bytes]) -> None:
         """Who failed to log in, of those lines that name a user."""

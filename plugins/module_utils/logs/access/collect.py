@@ -35,7 +35,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.workers import tally_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import live_logs
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import loss_words, packed_words
 
 #: Logs that one run reads.
 MAX_LOGS = 100
@@ -85,7 +85,7 @@ class Collector:
         for log in logs:
             paths, empty = live_logs([log.path])
             if empty:
-                self._say("logs.readable", log.path, "unknown", f"{log.path}: no such file")
+                self._say("logs.readable", log.path, "unknown", "no such file")
             for path in paths:
                 seen.setdefault(path, log.wish)
         for path, wish in list(seen.items())[:MAX_LOGS]:
@@ -150,7 +150,7 @@ class Collector:
         note = f"{counted(tally.unparsed, 'line')} of {tally.lines}; {how}"
         if trail.cut_lines:
             note += f"; {counted(trail.cut_lines, 'line')} longer than 64 KiB cut"
-        phrase = f"{trail.path}: lines that are no request"
+        phrase = "lines that are no request"
         self.findings.append(
             self.catalogue.measured("logs.skipped_lines", trail.path, share, phrase, book=self.book, note=note)
         )
@@ -160,7 +160,7 @@ class Collector:
             "logs.skipped_lines",
             trail.path,
             "unknown",
-            f"{trail.path}: {counted(trail.lines, 'new line')} in a format that is not known, so nothing was counted",
+            f"{counted(trail.lines, 'new line')} in a format that is not known, so nothing was counted",
             remedy="Give the server's log_format or LogFormat in the option logs.format.",
         )
 
@@ -169,17 +169,19 @@ class Collector:
         if trail.unreadable:
             status: Status = "unknown" if trail.gone else "skipped"
             remedy = "" if trail.gone else "Run the check with become; name the plain file and not a link to it."
-            self._say("logs.readable", path, status, f"{path} {trail.unreadable}", remedy=remedy)
+            self._say("logs.readable", path, status, f"it {trail.unreadable}", remedy=remedy)
             return
-        self._say("logs.readable", path, "ok", f"{path}: {counted(trail.lines, 'new line')} read")
+        self._say("logs.readable", path, "ok", f"{counted(trail.lines, 'new line')} read")
         lost = trail.lost
         if lost:
             status, words = loss_words(lost)
-            self._say("logs.lost", path, status, f"{path}: {words}")
+            self._say("logs.lost", path, status, words)
         else:
-            self._say("logs.lost", path, "ok", f"{path}: no line was lost")
-        phrase = f"{path}: left for the next run"
-        self.findings.append(self.catalogue.measured("logs.behind", path, trail.behind, phrase, book=self.book))
+            self._say("logs.lost", path, "ok", "no line was lost")
+        note = packed_words(trail.packed)
+        phrase = "left for the next run"
+        left = self.catalogue.measured("logs.behind", path, trail.behind, phrase, book=self.book, note=note)
+        self.findings.append(left)
 
     def _say(self, check: str, item: str, status: Status, words: str, *, remedy: str = "") -> None:
         self.findings.append(self.catalogue.stated(check, item, status, words, remedy=remedy))

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.baseline import Verdicts
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import SECONDS
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Suspect
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import Answered, Suspect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.view import LogView, View
 
 #: Failed logins under one name from so many addresses are a spray.
 _SPRAY = 5
 _NAMED = 8
+#: So often in a row somebody is refused who has mistyped.
+_MISTYPED = 2
 
 CLASS_NAMES = {
     "sqli": "SQL injection",
@@ -49,7 +51,7 @@ def judge_attacks(view: View) -> Iterator[Answer]:
             "logs.http_attacks",
             log.path,
             total,
-            f"{log.path}: attack attempts",
+            "attack attempts",
             note=words,
             evidence=[*_attackers(view, log), *_attacked(log)],
         )
@@ -95,25 +97,35 @@ def judge_attack_success(view: View) -> Iterator[Answer]:
             notes.append(f"{len(verdicts.unjudged)} on routes with too few ordinary answers to tell")
         if log.tally.more_answered:
             notes.append(f"{log.tally.more_answered} more were not looked at")
-        yield from view.measure(
+        for answer in view.measure(
             "logs.http_attack_success",
             log.path,
             len(verdicts.possible),
-            f"{log.path}: attacks that may have succeeded",
+            "attacks that may have succeeded",
             note="; ".join(notes),
-            evidence=_possible(view, verdicts),
-        )
+            evidence=_answered(view, verdicts.possible or verdicts.unjudged),
+        ):
+            if isinstance(answer, Finding) and answer.status == "ok" and verdicts.unjudged:
+                # Nobody can tell, so somebody has to look; a scanner's every request would be too many to alarm of.
+                remedy = view.catalogue["logs.http_attack_success"].remedy
+                yield replace(answer, status="info", remedy=remedy)
+            else:
+                yield answer
 
 
-def _possible(view: View, verdicts: Verdicts) -> list[str]:
+def _answered(view: View, answered: Sequence[Answered]) -> list[str]:
     by_kind: dict[tuple[str, str, str], list[int]] = {}
-    for one in verdicts.possible:
+    for one in answered:
         by_kind.setdefault((one.kind, one.place, view.address(one.address)), []).append(one.size)
     return [
-        f"{CLASS_NAMES[kind]} from {address}, {counted(len(sizes), 'answer')} of {quantity(min(sizes), 'B')} to "
-        f"{quantity(max(sizes), 'B')}, at {place}"
+        f"{CLASS_NAMES[kind]} from {address}, {counted(len(sizes), 'answer')} of {_span(sizes)}, at {place}"
         for (kind, place, address), sizes in sorted(by_kind.items(), key=lambda pair: -len(pair[1]))
     ]
+
+
+def _span(sizes: Sequence[int]) -> str:
+    least, most = quantity(min(sizes), "B"), quantity(max(sizes), "B")
+    return least if least == most else f"{least} to {most}"
 
 
 def judge_login_failures(view: View) -> Iterator[Answer]:
@@ -142,7 +154,7 @@ def judge_login_failures(view: View) -> Iterator[Answer]:
             "logs.http_login_failures",
             log.path,
             failing[0][0] if failing else 0,
-            f"{log.path}: most refused logins from one address",
+            "most refused logins from one address",
             note="; ".join(notes),
             evidence=evidence,
         )
@@ -158,17 +170,21 @@ def _users(one: Suspect) -> str:
 def judge_login_success(view: View) -> Iterator[Answer]:
     """Addresses that were let in after they had been refused."""
     for log in view.with_requests():
-        crossed = sorted(
-            ((one.crossed, address) for address, one in log.tally.suspects.items() if one.crossed),
-            reverse=True,
-        )
+        crossed = log.tally.logins.crossed()
+        # Once or twice everybody mistypes.
+        many = [(refused, address) for refused, address in crossed if refused > _MISTYPED]
+        named = [
+            f"{view.address(address)}: {counted(refused, 'refusal')}" for refused, address in (many or crossed[:1])
+        ]
+        few = counted(len(crossed), "address was", "addresses were")
+        note = f"{few} let in after refusals, {len(many)} of them after more than {_MISTYPED}" if crossed else ""
         yield from view.measure(
             "logs.http_login_success",
             log.path,
             crossed[0][0] if crossed else 0,
-            f"{log.path}: most refusals in a row of an address that was then let in",
-            note=f"{counted(len(crossed), 'such address', 'such addresses')}" if crossed else "",
-            evidence=[f"{view.address(address)}: {counted(many, 'refusal')}" for many, address in crossed[:_NAMED]],
+            "most refusals in a row of an address that was then let in",
+            note=note,
+            evidence=named[:_NAMED],
         )
 
 
@@ -190,7 +206,7 @@ def judge_uploads(view: View) -> Iterator[Answer]:
             if path not in both
         ]
         uploads = sum(tally.uploads.values())
-        summary = f"{log.path}: scripts in folders of uploads"
+        summary = "scripts in folders of uploads"
         note = f"{counted(uploads, 'upload')} on {counted(len(tally.uploads), 'route')}"
         if both or tally.fetched:
             # Whatever the levels say: what was sent there was run from there.

@@ -31,7 +31,7 @@ def judge_traffic(view: View) -> Iterator[Answer]:
     for log in view.logs:
         total, tally = log.total, log.tally
         if not total.requests:
-            yield view.state("logs.http_traffic", log.path, "info", f"{log.path}: no new request")
+            yield view.state("logs.http_traffic", log.path, "info", "no new request")
             yield Metric("logs.http_requests", log.path, 0)
             continue
         span = f", from {tally.began} to {tally.ended}" if tally.began and tally.ended else ""
@@ -43,8 +43,7 @@ def judge_traffic(view: View) -> Iterator[Answer]:
             "logs.http_traffic",
             log.path,
             "ok",
-            f"{log.path}: {counted(total.requests, 'request')}, {quantity(total.sent, 'B')} sent{span}; "
-            f"{classes}{more}",
+            f"{counted(total.requests, 'request')}, {quantity(total.sent, 'B')} sent{span}; {classes}{more}",
             evidence=_busiest(view, log),
         )
         yield Metric("logs.http_requests", log.path, total.requests)
@@ -81,16 +80,14 @@ def _judge_errors(view: View, check: str, digit: str) -> Iterator[Answer]:
     for log in view.with_requests():
         many, total = log.total.classes.get(digit, 0), log.total.requests
         if total < view.min_requests:
-            words = (
-                f"{log.path}: {many} of {counted(total, 'request')} answered with {digit}xx, too few to judge a share"
-            )
+            words = f"{many} of {counted(total, 'request')} answered with {digit}xx, too few to judge a share"
             yield view.state(check, log.path, "info" if many else "ok", words)
             continue
         yield from view.measure(
             check,
             log.path,
             log.total.share(digit),
-            f"{log.path}: answered with {digit}xx",
+            f"requests answered with {digit}xx",
             evidence=_server_evidence(view, log) if digit == "5" else _client_evidence(view, log),
             note=f"{many} of {counted(total, 'request')}",
         )
@@ -106,7 +103,7 @@ def _worst_routes(view: View, log: LogView, check: str, digit: str) -> Iterator[
             continue
         note = f"{one.classes.get(digit, 0)} of {counted(one.requests, 'request')}"
         answers = list(
-            view.measure(check, f"{log.path} {route}", share, f'"{route}" answered with {digit}xx', note=note)
+            view.measure(check, f"{log.path} {route}", share, f"requests answered with {digit}xx", note=note)
         )
         if getattr(answers[0], "status", "ok") != "ok":
             yield from answers
@@ -141,27 +138,25 @@ def judge_latency(view: View) -> Iterator[Answer]:
             yield view.catalogue.skipped(
                 "logs.http_latency",
                 log.path,
-                f"{log.path}: {reason}",
+                reason,
                 remedy="Add $request_time (nginx) or %D (Apache) to the format of the log.",
             )
             continue
         if len(log.total.times) < view.min_requests:
             few = counted(len(log.total.times), "request")
-            words = f"{log.path}: {few} with a time, too few to judge percentiles"
+            words = f"{few} with a time, too few to judge percentiles"
             yield view.state("logs.http_latency", log.path, "ok", words)
             continue
-        yield from _judge_times(view, log, log.path, log.path, log.total, alarms_only=False)
+        yield from _judge_times(view, log, log.path, log.total, alarms_only=False)
         slow = sorted(
             log.busiest(view.min_requests), key=lambda pair: -pair[1].times.percentile(95) if pair[1].times else 0
         )
         for route, one in slow[:MAX_FINDINGS]:
             if one.times:
-                yield from _judge_times(view, log, f"{log.path} {route}", route, one, alarms_only=True)
+                yield from _judge_times(view, log, f"{log.path} {route}", one, alarms_only=True)
 
 
-def _judge_times(
-    view: View, log: LogView, item: str, name: str, one: Figures, *, alarms_only: bool
-) -> Iterator[Answer]:
+def _judge_times(view: View, log: LogView, item: str, one: Figures, *, alarms_only: bool) -> Iterator[Answer]:
     values = one.times.percentiles(PERCENTILES)
     by_share = dict(zip(PERCENTILES, values))
     note = ", ".join(f"p{share} {quantity(value, 's')}" for share, value in by_share.items() if share != 95)
@@ -171,7 +166,7 @@ def _judge_times(
             "logs.http_latency",
             item,
             by_share[95],
-            f'95th percentile of the time of a request, "{name}"',
+            "95th percentile of the time of a request",
             note=f"{note}; each within {100 * ERROR:g} %",
             evidence=slowest,
         )

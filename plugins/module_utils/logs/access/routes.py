@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.letters import is_drawn
+
 #: A segment of a path and what it is folded into; the first that matches counts.
 _FOLDS: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"\d+"), "{n}"),
@@ -20,6 +22,8 @@ _FOLDS: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"(?=[A-Za-z0-9]{10,}$)(?:[A-Za-z]+\d+){2,}[A-Za-z]*"), "{token}"),
     (re.compile(r"(?=[A-Za-z0-9]{10,}$)(?:\d+[A-Za-z]+){2,}\d*"), "{token}"),
 )
+#: One number amid letters, before or behind them: a word (html5video) or a token (x7kqpwmzrt).
+_ONE_NUMBER = re.compile(r"(?=[A-Za-z0-9]{10,}$)(?:[A-Za-z]+\d+[A-Za-z]*|\d+[A-Za-z]+)")
 #: A capital behind a small letter.
 _CLIMB = re.compile(r"(?<=[a-z])[A-Z]")
 #: A hash or a number between the points or dashes of a file's name: app.3fa94c1e.js, photo-1024.webp.
@@ -40,17 +44,24 @@ def fold(path: str) -> str:
 def _segment(segment: str) -> str:
     if not segment or (segment.isalpha() and len(segment) <= MAX_SEGMENT):
         return "{token}" if _is_scrambled(segment) else segment
-    for pattern, word in _FOLDS:
-        if pattern.fullmatch(segment):
-            return word
+    word = _word_for(segment)
+    if word:
+        return word
     extension = _EXTENSION.search(segment)
     if extension and extension.start():
-        stem = segment[: extension.start()]
-        for pattern, word in _FOLDS:
-            if pattern.fullmatch(stem):
-                return word + extension[0]
+        word = _word_for(segment[: extension.start()])
+        if word:
+            return word + extension[0]
     segment = _INNER.sub(_inner_word, segment)
     return segment if len(segment) <= MAX_SEGMENT else "{long}"
+
+
+def _word_for(text: str) -> str:
+    """What a segment or the stem of a file's name is folded into as a whole; empty where it stays."""
+    for pattern, word in _FOLDS:
+        if pattern.fullmatch(text):
+            return word
+    return "{token}" if _ONE_NUMBER.fullmatch(text) and is_drawn(text) else ""
 
 
 def _is_scrambled(letters: str) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.bounded import BoundedCounter
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.logins import Logins
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.sketch import Sketch
 
 #: Different addresses and agents that are counted exactly.
@@ -54,9 +55,6 @@ class Suspect:
     attacks: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     failures: int = 0
-    #: Refused logins since the last accepted one, and the most of them that one was preceded by.
-    run: int = 0
-    crossed: int = 0
     users: set[str] = field(default_factory=set)
 
     def merge(self, other: Suspect) -> None:
@@ -64,9 +62,6 @@ class Suspect:
         self.attacks += other.attacks
         self.kinds.update(other.kinds)
         self.failures += other.failures
-        # Two processes share the lines of an address between them.
-        self.run += other.run
-        self.crossed += other.crossed
         self.users = set(sorted(self.users | other.users)[:MAX_NAMES])
 
 
@@ -112,6 +107,7 @@ class Tally:
     more_suspects: int = 0
     #: User names by failed logins, and from how many addresses.
     users: dict[str, tuple[int, set[str]]] = field(default_factory=dict)
+    logins: Logins = field(default_factory=Logins)
     attacks: Counter[tuple[str, str]] = field(default_factory=Counter)
     answered: list[Answered] = field(default_factory=list)
     more_answered: int = 0
@@ -136,13 +132,6 @@ class Tally:
                 return None
             known = self.suspects[address] = Suspect()
         return known
-
-    def add_login(self, address: str) -> None:
-        """An accepted login."""
-        suspect = self.suspects.get(address)
-        if suspect:
-            suspect.crossed = max(suspect.crossed, suspect.run)
-            suspect.run = 0
 
     def add_attack(self, kind: str, place: str, times: int = 1) -> None:
         key = (kind, place)
@@ -181,6 +170,9 @@ class Tally:
         room = MAX_ANSWERED - len(self.answered)
         self.answered += other.answered[:room]
         self.more_answered += other.more_answered + len(other.answered[room:])
+        if other.logins.stretch > self.logins.stretch and other.ended:
+            self.ended = other.ended
+        self.logins.merge(other.logins)
         if other.worst.share > self.worst.share:
             self.worst = other.worst
         self.overflowed |= other.overflowed

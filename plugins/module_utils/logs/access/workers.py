@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import cycle
+from itertools import count, cycle
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
@@ -50,9 +50,10 @@ def _spread(make: Callable[[], Pass], parcels: Iterator[bytes], workers: int) ->
     context = multiprocessing.get_context("fork")
     helpers: list[tuple[Any, Connection]] = []
     try:
-        for _worker in range(workers):
+        for number in range(workers):
             ours, theirs = context.Pipe()
-            helper = context.Process(target=_help, args=(make, theirs, [pipe for _one, pipe in helpers]), daemon=True)
+            about = (make, theirs, [pipe for _one, pipe in helpers], count(number, workers))
+            helper = context.Process(target=_help, args=about, daemon=True)
             helper.start()
             theirs.close()
             helpers.append((helper, ours))
@@ -73,12 +74,22 @@ def _spread(make: Callable[[], Pass], parcels: Iterator[bytes], workers: int) ->
                 helper.kill()
 
 
-def _help(make: Callable[[], Pass], pipe: Connection, others: list[Connection]) -> None:
-    """A helper's life: parcels in until an empty one comes, then its tally out."""
+def _help(make: Callable[[], Pass], pipe: Connection, others: list[Connection], numbers: Iterable[int]) -> None:
+    """A helper's life: parcels in until an empty one comes, then its tally out.
+
+    ``numbers`` are those of its parcels in the log.
+    """
     for other in others:
         other.close()
+    counting = make()
 
-    pipe.send(make().run(iter(pipe.recv_bytes, b"")))
+    def parcels() -> Iterator[bytes]:
+        for number, parcel in zip(numbers, iter(pipe.recv_bytes, b"")):
+            # The next is asked for once the last is counted.
+            counting.tally.logins.stretch = number
+            yield parcel
+
+    pipe.send(counting.run(parcels()))
 
 
 def _merged(tallies: list[Tally]) -> Tally:

@@ -31,6 +31,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, _Connection] = OrderedDict()
+        #: Whether the last event told how an attempt failed that had been counted when it was announced.
+        self.settled = False
 
     def attempts(self, event: Event, connection: str) -> int:
         """How many attempts an event adds: FAILED, ANNOUNCED and UNFINISHED of one login are one.
@@ -38,7 +40,9 @@ class Connections:
         A client offers all the keys that it has; those of one connection are one attempt.
         """
         state = self._of(connection)
+        announced = state.invalid
         added = _JUDGES[event.kind](state, event)
+        self.settled = event.kind is Kind.FAILED and announced and not state.invalid
         state.attempts += added
         return added
 

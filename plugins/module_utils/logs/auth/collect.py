@@ -131,22 +131,25 @@ class Collector:
             trail = follow_journal(
                 remembered, matches=MATCHES, fields=FIELDS, first_time=self.begin, budget=self.wanted.max_bytes
             )
-            try:
-                odd = self._take_entries(trail.blocks())
-            finally:
-                self.journal_mark = trail.mark()
+            odd = self._take_entries(trail.blocks())
         except MaintenanceError as error:
             words = f"the journal cannot be read on: {error.message}"
             self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
             self.no_logins = self.no_kernel = Absent(error.message, status="unknown")
             return True
+        # What was taken before journalctl failed is told below, and the next run goes on behind it.
+        self.journal_mark = trail.mark()
         heard = Heard(read=True, lines=trail.lines, odd=odd)
         self._cover(JOURNAL, known=bool(remembered), whole=not trail.behind, before=before)
         self.review.formless += odd
         self.no_logins = self.no_kernel = absence([], {"the journal": heard})
-        self.tell.read(JOURNAL, "the journal", heard)
-        self.tell.missing(JOURNAL, "the journal", joined(trail.losses), trail.behind)
-        self.tell.skipped(JOURNAL, "the journal", max(trail.cut_lines, odd), trail.lines)
+        if trail.trouble:
+            words = f"the journal cannot be read on after {counted(trail.lines, 'new line')}: {trail.trouble}"
+            self.tell.say("logs.readable", JOURNAL, "unknown", words, remedy=DAMAGED)
+        else:
+            self.tell.read(JOURNAL, heard)
+        self.tell.missing(JOURNAL, joined(trail.losses), 0 if trail.trouble else trail.behind)
+        self.tell.skipped(JOURNAL, max(trail.cut_lines, odd), trail.lines)
         return True
 
     def _take_entries(self, blocks: Iterator[bytes]) -> int:
@@ -253,17 +256,17 @@ class Collector:
         older = trail.gone and bool(trail.pieces)
         heard = Heard(older or not trail.unreadable, trail.unreadable, trail.lines, odd)
         if older:
-            words = f"{path} is not there; {counted(trail.lines, 'new line')} read from its older pieces"
+            words = f"it is not there; {counted(trail.lines, 'new line')} read from its older pieces"
             self.tell.say("logs.readable", path, "info", words)
         elif trail.unreadable:
             self.tell.unreadable(path, trail.unreadable, gone=trail.gone)
         else:
-            self.tell.read(path, path, heard)
+            self.tell.read(path, heard)
         if heard.read:
             self._cover(path, known=bool(known), whole=not trail.behind, before=before)
         if trail.lost or not trail.unreadable:
-            self.tell.missing(path, path, trail.lost, trail.behind)
-            self.tell.skipped(path, path, trail.cut_lines + odd, trail.lines)
+            self.tell.missing(path, trail.lost, trail.behind, trail.packed)
+            self.tell.skipped(path, trail.cut_lines + odd, trail.lines)
         return heard
 
     def _counts(self) -> tuple[int, int]:

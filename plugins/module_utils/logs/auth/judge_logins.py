@@ -36,7 +36,7 @@ def judge_failures(view: View) -> Iterator[Answer]:
     review = given(view.logins)
     failures = _failures(review)
     addresses = [pair for pair in review.sources.heaviest() if pair[1].failures]
-    evidence = [f"by method: {_counts(review.methods.most_common(5))}"] if review.methods else []
+    evidence = [f"by method: {_counts((+review.methods).most_common(5))}"] if review.methods else []
     evidence += [_source_words(address, source, view, review) for address, source in addresses[:_SHOWN]]
     evidence += _users(review)
     if review.sources.dropped:

@@ -36,6 +36,8 @@ FOLLOWED = 10
 FAILURES_LAST = 172_800
 _EXAMPLES = 19
 _NAME = 64
+#: How a login failed whose client left before it tried anything, as far as is known until it does.
+_UNTRIED = "no password"
 NO_NAME = "(none)"
 
 
@@ -165,6 +167,9 @@ class Review:
             connection = f"{line.program[:4]}{line.pid or event.address}"
             for _time in range(min(times, 1000)):
                 self._fail(event, line.when, self._connections.attempts(event, connection))
+                if self._connections.settled:
+                    self.methods[_UNTRIED] -= 1
+                    self.methods[event.method.partition("/")[0]] += 1
         elif event.kind is Kind.PAM:
             self._pam(event, line, event.count * times)
         elif event.kind is Kind.ACCEPTED:
@@ -192,7 +197,7 @@ class Review:
         if not amount:
             return
         self.failures += amount
-        self.methods[event.method.partition("/")[0] or "no password"] += amount
+        self.methods[event.method.partition("/")[0] or _UNTRIED] += amount
         if self.settings.allows(event.address, event.user):
             self.allowed += amount
             return

@@ -14,7 +14,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import (
+    REST,
+    loss_words,
+    packed_words,
+)
 
 BECOME = "Run the check with become."
 FORMS = "Name a file in a form that docs/logs.md lists, or have the daemon write one (rsyslog: RSYSLOG_FileFormat)."
@@ -51,33 +56,36 @@ class Telling:
     def unreadable(self, path: str, reason: str, *, gone: bool) -> None:
         """A file that is not there, is no file, or may not be read; only for the last of these a right is missing."""
         remedy = MISSING if gone else remedy_for(reason)
-        self.say("logs.readable", path, "unknown" if gone else "skipped", f"{path} {reason}", remedy=remedy)
+        self.say("logs.readable", path, "unknown" if gone else "skipped", f"it {reason}", remedy=remedy)
 
-    def read(self, item: str, name: str, heard: Heard) -> None:
+    def read(self, item: str, heard: Heard) -> None:
         """A source that was read to its end, or as far as the budget goes."""
         lines = counted(heard.lines, "new line")
         if heard.formless:
-            words = f"{name}: {lines} read, and none has a form that is known"
+            words = f"{lines} read, and none has a form that is known"
             self.say("logs.readable", item, "unknown", words, remedy=FORMS)
         else:
-            self.say("logs.readable", item, "ok", f"{name}: {lines} read")
+            self.say("logs.readable", item, "ok", f"{lines} read")
 
-    def missing(self, item: str, name: str, lost: Loss | None, behind: int) -> None:
-        """What is missing of what was read, and what is left of it."""
+    def missing(self, item: str, lost: Loss | None, behind: int, packed: Sequence[Place] = ()) -> None:
+        """What is missing of what was read, and what is left of it, ``packed`` pieces among that."""
         status, words = loss_words(lost) if lost else ("ok", "no line was lost")
-        self.say("logs.lost", item, status, f"{name}: {words}")
+        self.say("logs.lost", item, status, words)
         if behind == UNMEASURED:
-            self.say("logs.behind", item, "info", f"{name}: {REST}")
+            self.say("logs.behind", item, "info", REST)
         else:
-            phrase = f"{name}: left for the next run"
-            self.findings.append(self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book))
+            phrase = "left for the next run"
+            note = packed_words(packed)
+            self.findings.append(
+                self.catalogue.measured("logs.behind", item, behind, phrase, book=self.book, note=note)
+            )
 
-    def skipped(self, item: str, name: str, odd: int, lines: int) -> None:
+    def skipped(self, item: str, odd: int, lines: int) -> None:
         """The share of lines that were cut, or have no time and sender where a syslog daemon writes them."""
         if odd:
             share = round(100 * odd / max(1, lines, odd), 2)
             note = f"{odd} of {counted(lines, 'line')}"
-            phrase = f"{name}: lines that are too long, or in no form of syslog"
+            phrase = "lines that are too long, or in no form of syslog"
             self.findings.append(
                 self.catalogue.measured("logs.skipped_lines", item, share, phrase, book=self.book, note=note)
             )

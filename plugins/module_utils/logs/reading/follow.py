@@ -74,8 +74,9 @@ class Trail:
     """What there is to read of one log since its mark. Read ``blocks()`` once; ``mark()`` is where the next run begins.
 
     ``unreadable`` says why the live log cannot be read, in words that go on from its path; ``gone``: it is not there.
-    ``behind`` is how many bytes were left for the next run because the budget was spent. ``first_seen``: no mark of it
-    was known. ``lines`` counts what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by ``cut_bytes``.
+    ``behind`` is how many bytes of files were left for the next run because the budget was spent, and ``packed`` the
+    packed pieces among them, of which nobody knows how much text is left. ``first_seen``: no mark of it was known.
+    ``lines`` counts what ``blocks()`` gave; ``cut_lines`` were longer than the limit, by ``cut_bytes``.
     """
 
     path: str
@@ -91,6 +92,7 @@ class Trail:
     cut_lines: int = 0
     cut_bytes: int = 0
     behind: int = 0
+    packed: list[Place] = field(default_factory=list)
     #: Logs of other workers, with numbers in front of the extension, are no pieces of this one.
     apart: bool = False
     #: Those that were taken for pieces until now, with the marks from which they are to be followed on their own.
@@ -138,7 +140,9 @@ class Trail:
                 piece.close()
             if reader.trouble:
                 self.losses.append(Loss(f"{piece.path} {reader.trouble}"))
-        self.behind = sum(piece.place.unread for piece in self.pieces if piece.place) if self._stopped(spent) else 0
+        places = [piece.place for piece in self.pieces if piece.place] if self._stopped(spent) else []
+        self.behind = sum(place.unread for place in places)
+        self.packed = [place for place in places if place.packed and place.unread]
         self.close()
 
     def _stopped(self, spent: int) -> bool:
@@ -367,7 +371,8 @@ def _miss(trail: Trail, place: Place, live: Piece | None, unopened: Mapping[str,
         return
     if not place.live:
         if place.unread:
-            trail.losses.append(Loss(f"{place.name} is gone before all of it had been read", place.unread))
+            size = None if place.packed else place.unread
+            trail.losses.append(Loss(f"{place.name} is gone before all of it had been read", size))
         return
     again = find_again(live, place) if live and live.place is None else None
     if live and again is not None:

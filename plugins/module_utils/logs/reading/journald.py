@@ -67,7 +67,8 @@ class JournalTrail:
     """What there is to read of the journal: like a ``Trail``, with entries as JSON, one a line, in ``blocks()``.
 
     ``start`` are the arguments that say where reading begins; ``until`` is the cursor of the newest entry there was
-    when this was made, empty for an empty journal: what comes while we read is the next run's.
+    when this was made, empty for an empty journal: what comes while we read is the next run's. ``trouble`` says why
+    journalctl ended before it had given everything; what it gave until then counts, and the next run goes on behind it.
     """
 
     matches: Sequence[str] = ()
@@ -81,28 +82,34 @@ class JournalTrail:
     lines: int = 0
     cut_lines: int = 0
     behind: int = 0
+    trouble: str = ""
     _reached: str = ""
     _finished: bool = False
 
     def blocks(self) -> Iterator[bytes]:
-        """Entries from the start on. Raises MaintenanceError; then ``mark()`` is the place behind the last block."""
+        """Entries from the start on. Raises MaintenanceError where there is not one of them."""
         if not self.until or self.after == self.until:
             self._finished = True
             return
         argv = ["journalctl", "-o", "json", "--all", "--no-pager", "-q", "--output-fields", ",".join(self.fields)]
         output = Output([*argv, *self.start, *self.matches], timeout=_TIMEOUT, budget=self.budget, limit=_ENTRY)
-        for block in output.blocks():
-            kept = self._up_to_end(block)
-            if kept:
-                self.lines += kept.count(b"\n")
-                found = _LINE_CURSOR.findall(kept)
-                self._reached = found[-1].decode("ascii", "replace") if found else self._reached
-                yield kept
-            if len(kept) < len(block):
-                break
+        try:
+            for block in output.blocks():
+                kept = self._up_to_end(block)
+                if kept:
+                    self.lines += kept.count(b"\n")
+                    found = _LINE_CURSOR.findall(kept)
+                    self._reached = found[-1].decode("ascii", "replace") if found else self._reached
+                    yield kept
+                if len(kept) < len(block):
+                    break
+        except MaintenanceError as error:
+            if not self._reached:
+                raise
+            self.trouble = error.message
         self.cut_lines = output.cutter.cut_lines
-        self.behind = UNMEASURED if output.stopped else 0
-        self._finished = not output.stopped
+        self._finished = not (output.stopped or self.trouble)
+        self.behind = 0 if self._finished else UNMEASURED
 
     def _up_to_end(self, block: bytes) -> bytes:
         """The part of a block that is not newer than ``until``."""

@@ -122,11 +122,15 @@ UNPACKING = (OSError, EOFError, zlib.error, lzma.LZMAError, MaintenanceError)
 
 @contextmanager
 def unpacked(descriptor: int, compression: str) -> Iterator[IO[bytes]]:
-    """The text of a packed file from its beginning. Raises one of ``UNPACKING`` for what is damaged or unknown."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    """The text of a packed file from its beginning. Raises one of ``UNPACKING`` for what is damaged or unknown.
+
+    Several may read it at the same time, so each opens it anew, whatever its name is by now: a copy of a descriptor
+    shares its place in the file with all others.
+    """
     stack = ExitStack()
     try:
-        packed = stack.enter_context(os.fdopen(os.dup(descriptor), "rb"))
+        own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        packed = stack.enter_context(os.fdopen(own, "rb"))
         yield stack.enter_context(_OPENERS.get(compression, _zstd)(packed))
     finally:
         stack.close()

@@ -62,7 +62,7 @@ class Output:
             try:
                 while True:
                     if not select.select([descriptor], [], [], max(0.0, ends - clock.monotonic()))[0]:
-                        raise CommandTimeout(f"'{self.argv[0]}' did not end within {self.timeout:g} s and was stopped.")
+                        raise CommandTimeout(self._too_long())
                     data = os.read(descriptor, _READ)
                     if not data:
                         break
@@ -73,15 +73,22 @@ class Output:
                     if self.budget is not None and self.spent >= self.budget:
                         self.stopped = True
                         return
-                last = self.cutter.finish()
-                if last:
-                    yield last
-                rc = process.wait(timeout=max(1.0, ends - clock.monotonic()))
+                try:
+                    rc = process.wait(timeout=max(1.0, ends - clock.monotonic()))
+                except subprocess.TimeoutExpired:
+                    raise CommandTimeout(self._too_long()) from None
                 if rc != 0:
+                    # What it was about to say when it failed is no line, and nothing goes on behind it.
                     errors.seek(0)
                     words = clean(errors.read(2000).decode("utf-8", "replace").strip())
                     raise MaintenanceError(f"'{self.argv[0]}' failed: {words or f'exit status {rc}'}.")
+                last = self.cutter.finish()
+                if last:
+                    yield last
             finally:
                 process.kill()
                 process.stdout.close()
                 process.wait()
+
+    def _too_long(self) -> str:
+        return f"'{self.argv[0]}' did not end within {self.timeout:g} s and was stopped."

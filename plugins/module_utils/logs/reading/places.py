@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.names import COMPRESSIONS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.opening import (
     FINGERPRINT,
     UNPACKING,
@@ -48,9 +49,15 @@ class Place:
     waiting: int = 0
 
     @property
+    def packed(self) -> bool:
+        return not self.live and self.name.endswith(tuple(COMPRESSIONS))
+
+    @property
     def unread(self) -> int:
-        """Bytes of the file behind the place; at least one, for of a packed file nobody knows."""
-        return 0 if self.done else max(1, self.size - self.offset)
+        """Bytes of the file that are still to be read: all of a packed one, for it is unpacked from its beginning."""
+        if self.done:
+            return 0
+        return self.size if self.packed else max(0, self.size - self.offset)
 
 
 def parse_places(remembered: Mapping[str, Any] | None) -> list[Place] | None:

@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Loss
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
 
 #: What is left where nobody can say how much that is.
 REST = "the rest is left for the next run, for the budget of this one (max_bytes) was spent"
+
+
+def packed_words(packed: Sequence[Place]) -> str:
+    """What is known of the packed pieces that are left: their size on the disk, and how much text of them was read."""
+    words = []
+    for place in packed:
+        read = f", of whose text {quantity(place.offset, 'B')} were read" if place.offset > 0 else ""
+        words.append(f"{place.name} with {quantity(place.size, 'B')}{read}")
+    return f"packed among that: {'; '.join(words)}" if words else ""
 
 
 def loss_words(lost: Loss) -> tuple[Status, str]:

@@ -30,6 +30,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     follow,
     joined,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, memory, options
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.checks import CHECKS as REVIEW
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.digest import (
@@ -159,7 +160,7 @@ def _review(context: Context, asked: Asked, result: Result) -> None:
     result.findings += current.proofs
     answers = list(judge.judge_readings(current.readings, book=context.book))
     for one in accounts:
-        answers += judge.judge_account(one, book=context.book, top=asked.top)
+        answers += judge.judge_account(one, book=context.book, top=asked.top, checks=context.checks)
     if asked.release:
         kinds = memory.of_release(learnt, asked.release)
         answers += judge.judge_release(kinds, asked.release, book=context.book, top=asked.top)
@@ -292,11 +293,17 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
     mark = trail.mark()
     current.marks[source] = mark
     current.take(source, digest, _reach(trail, mark))
+    trouble = trail.trouble if isinstance(trail, journald.JournalTrail) else ""
+    if trouble:
+        words = f"it cannot be read on after {counted(digest.lines, 'new line')}: {trouble}"
+        current.readings.append(Reading(source, words, "unknown", lost=joined(trail.losses)))
+        return
     current.readings.append(
         Reading(
             source,
             lost=joined(trail.losses),
             behind=trail.behind,
+            packed=trail.packed if isinstance(trail, Trail) else (),
             lines=digest.lines,
             odd_lines=trail.cut_lines + digest.unread,
             first_seen=trail.first_seen,
@@ -307,9 +314,14 @@ def _scan(current: Round, source: str, trail: AnyTrail, form: Format | None) -> 
 def _reach(trail: AnyTrail, mark: Mapping[str, Any]) -> Reach:
     behind = trail.behind != 0
     if isinstance(trail, Trail):
-        return Reach(trail.bytes_read, max(0, trail.behind), behind)
+        return Reach(trail.bytes_read, trail.behind + sum(map(_unpacked, trail.packed)), behind)
     seconds = float(mark.get("time") or int(str(mark.get("since", 0))) / 1e9)
     return Reach(behind=behind, until=datetime.fromtimestamp(seconds, timezone.utc) if 0 < seconds < 1e11 else None)
+
+
+def _unpacked(place: Place) -> int:
+    """How much longer than a packed piece the text is that is left of it; logs shrink to about a tenth."""
+    return max(0, 9 * place.size - max(0, place.offset))
 
 
 def _read_journal(current: Round, trouble: str) -> None:

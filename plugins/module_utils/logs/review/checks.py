@@ -32,7 +32,8 @@ CHECKS = (
         id="logs.new",
         title="Kinds of errors never seen before",
         meaning="Templates of errors that no earlier run met in this log. The first review of a log only takes stock; "
-        "one that appeared since the last review is compared with nothing, and all its errors are new.",
+        "one that appeared since the last review is compared with nothing, and all its errors are new. Fatal ones are "
+        "told by logs.fatal, marked as new.",
         remedy="Find out what changed: a release, a configuration, a dependency.",
         source="templates remembered from earlier runs",
         levels=Levels(warning=1),

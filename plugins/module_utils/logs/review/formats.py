@@ -208,7 +208,9 @@ _MYSQL_CRASH = re.compile(rb"\[FATAL\]|Assertion failure|got signal \d+ ;")
 #: In front of what the handler of signals writes, in place of a time and a level.
 _MYSQL_HANDLER = re.compile(rb"^\S*\d\d:\d\d:\d\dZ? UTC - ")
 #: What a server says of its last end when it starts.
-_MYSQL_NOTABLE = re.compile(rb"[Ss]tarting (?:XA )?crash recovery|was not shut ?down normally|is marked as crashed")
+_MYSQL_NOTABLE = re.compile(
+    rb"[Ss]tarting (?:XA )?crash recovery|was not shut ?down normally|is marked as crashed|Access denied for user "
+)
 
 
 def read_mysql(line: bytes) -> Entry:
@@ -269,7 +271,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             "mysql",
             rf"\[error\]|{_WORDS}|{_CRASHES}|^[[:space:]]|crash recovery|not shut ?down normally|got signal"
-            r"|marked as crashed",
+            r"|marked as crashed|access denied for user ",
             r"\[warning\]",
             read_mysql,
             notable=_MYSQL_NOTABLE.search,

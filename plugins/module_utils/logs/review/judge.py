@@ -5,17 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import counted, number, quantity
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import (
+    counted,
+    number,
+    quantity,
+    shorten,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED, Loss
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import REST, loss_words
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.places import Place
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import (
+    REST,
+    loss_words,
+    packed_words,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.memory import (
     RUNS_TO_KNOW,
     Account,
@@ -23,6 +33,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 )
 
 _MOST_NAMES = 19
+_GLIMPSE = 120
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,8 @@ class Reading:
     """How the reading of one log went.
 
     ``trouble`` says why it could not be read, ``status`` how bad that is, and ``remedy`` what to do where that is not
-    what always helps; ``lost`` what was gone before that;
+    what always helps; ``lost`` what was gone before that; ``behind`` is how many bytes of files are left, ``packed``
+    the packed ones among these;
     ``lines`` are all new lines, ``odd_lines`` those that were too long or not understood.
     """
 
@@ -39,6 +51,7 @@ class Reading:
     status: str = "unknown"
     lost: Loss | None = None
     behind: int = 0
+    packed: Sequence[Place] = ()
     lines: int = 0
     odd_lines: int = 0
     first_seen: bool = False
@@ -66,7 +79,9 @@ def judge_readings(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[
         if reading.behind == UNMEASURED:
             yield CATALOGUE.stated("logs.behind", reading.source, "info", REST)
         elif reading.behind:
-            yield from _measured("logs.behind", reading.source, reading.behind, "left for the next run", book=book)
+            note = packed_words(reading.packed)
+            phrase = "left for the next run"
+            yield from _measured("logs.behind", reading.source, reading.behind, phrase, book=book, note=note)
     yield from _odd(good, book=book)
 
 
@@ -78,8 +93,8 @@ def _odd(readings: Sequence[Reading], *, book: LevelBook) -> Iterator[Answer]:
             yield from _measured("logs.skipped_lines", reading.source, share, phrase, book=book)
 
 
-def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
-    """The errors of one log."""
+def judge_account(one: Account, *, book: LevelBook, top: int, checks: Collection[str]) -> Iterator[Answer]:
+    """The errors of one log; ``checks`` are those whose answers will be told."""
     events, source = one.digest.events, one.source
     evidence = [_worded(sighting) for sighting in one.sightings[:top]]
     hidden = len(one.sightings) - len(evidence)
@@ -99,22 +114,47 @@ def judge_account(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer
         note = f"{said}; {note}" if note else said
         rate = round(events / one.hours, 3)
         yield from _measured("logs.errors", source, rate, "Errors an hour", book=book, evidence=evidence, note=note)
-        yield from _new_and_sudden(one, book=book, top=top)
-    fatal = one.digest.levels.get("fatal", 0)
-    if fatal:
-        worst = [_worded(sighting) for sighting in one.sightings if sighting.kind.level == "fatal"][:top]
-        yield from _measured("logs.fatal", source, fatal, "Fatal errors", book=book, evidence=worst)
+    fatal = list(_fatal(one, book=book, top=top))
+    yield from fatal
+    if one.hours is not None:
+        alarmed = any(isinstance(answer, Finding) and answer.status != "ok" for answer in fatal)
+        yield from _new(one, book=book, top=top, but_fatal=alarmed and "logs.fatal" in checks)
+        yield from _sudden(one, book=book, top=top)
     yield Metric("logs.events", source, events)
     yield Metric("logs.kinds", source, len(one.sightings))
 
 
-def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+def _fatal(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
+    fatal = one.digest.levels.get("fatal", 0)
+    if fatal:
+        kinds = [sighting for sighting in one.sightings if sighting.kind.level == "fatal"]
+        worst = [_worded(sighting) for sighting in kinds[:top]]
+        new = sum(sighting.new for sighting in kinds) if one.hours is not None else 0
+        notes = [f"{counted(new, 'kind')} {'is' if new == 1 else 'are'} new"] if new else []
+        note = "; ".join([*notes, *_such_as(kinds)])
+        yield from _measured("logs.fatal", one.source, fatal, "Fatal errors", book=book, evidence=worst, note=note)
+
+
+def _new(one: Account, *, book: LevelBook, top: int, but_fatal: bool) -> Iterator[Answer]:
+    """Kinds that no run met before; ``but_fatal``: an alarm of their own has told of the fatal ones already."""
     new = [sighting for sighting in one.sightings if sighting.new]
-    if new:
-        evidence = [_worded(replace(sighting, new=False)) for sighting in new[:top]]
-        yield from _measured(
-            "logs.new", one.source, len(new), "Kinds of errors never seen before", book=book, evidence=evidence
-        )
+    here = [sighting for sighting in new if not (but_fatal and sighting.kind.level == "fatal")]
+    if not new:
+        return
+    fatal = len(new) - len(here)
+    notes = [f"and {counted(fatal, 'fatal one')}, told by logs.fatal"] if fatal else []
+    yield from _measured(
+        "logs.new",
+        one.source,
+        len(here),
+        "Kinds of errors never seen before",
+        book=book,
+        evidence=[_worded(replace(sighting, new=False)) for sighting in here[:top]],
+        note="; ".join([*notes, *_such_as(here)]),
+    )
+
+
+def _sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answer]:
     sudden = [sighting for sighting in one.sightings if sighting.factor is not None]
     sudden.sort(key=lambda sighting: -(sighting.factor or 0))
     factors = [one.factor] if one.factor is not None else []
@@ -123,6 +163,11 @@ def _new_and_sudden(one: Account, *, book: LevelBook, top: int) -> Iterator[Answ
         evidence = [f"{number(round(sighting.factor or 0, 1))} times: {_worded(sighting)}" for sighting in sudden[:top]]
         phrase = "Times the usual rate"
         yield from _measured("logs.spike", one.source, max(factors), phrase, book=book, evidence=evidence)
+
+
+def _such_as(sightings: Sequence[Sighting]) -> list[str]:
+    """The first of them in a few words, for who reads no more than a sentence."""
+    return [f"such as {shorten(one.kind.text, limit=_GLIMPSE)}" for one in sightings[:1]]
 
 
 def _worded(sighting: Sighting) -> str:

@@ -13,6 +13,7 @@ import hashlib
 import re
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.hidden import hide
 
 LENGTH = 300
 _READ = 2000
@@ -34,14 +35,6 @@ _STATEMENT = re.compile(
 )
 #: The values of a row that PostgreSQL shows.
 _ROW = re.compile(rb"(\bKey \(.{1,300}?\)=|\bFailing row contains )(?:\(.*\)|\(.*)")
-#: What follows a word for something secret: behind a sign whatever it is, behind a blank what no word looks like. Texts
-#: and numbers have their names by then.
-_SECRET = re.compile(
-    rb"(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|credentials?|(?:\b|[_-]|api|access|private)key)[\w-]{0,30})"
-    rb"([\"']?\s{0,3}[:=]\s{0,3}))[^\s,;&\"'<][^\s,;&\"']{0,400}"
-    rb"|(?i:((?:passw(?:or)?d|passphrase|passcode|pwd|secret|token|key)s?)(\s{1,3}))"
-    rb"(?=[^\s<]{0,100}?(?:[a-z][A-Z]|\w<n>|<n>\w|[A-Za-z]\d|\d[A-Za-z]))[^\s,;&\"']{2,400}"
-)
 #: A text runs to the last quote in front of what ends it, as in 'Conan O'Brien', or to the end of what is looked at.
 _VARIABLE = re.compile(
     rb"""(?P<text>"(?:[^"\\]+|\\[\s\S]|\\\Z)*(?:"|\Z)
@@ -53,7 +46,7 @@ _VARIABLE = re.compile(
     |(?P<uuid>\b[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\b)
     |(?P<address>(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?(?![\w.])
         |(?<![\w:])(?!\d\d:\d\d:\d\d(?![\w:]))(?:[0-9A-Fa-f]{1,4}:){2,7}(?::?[0-9A-Fa-f]{1,4}){0,7}(?![\w:])|(?<![\w:])::(?:1|ffff:[\d.]+)(?!\w))
-    |(?P<hex>\b0x[0-9A-Fa-f]+\b|\b(?=[A-Fa-f]{0,64}\d)[0-9A-Fa-f]{8,128}\b)
+    |(?P<hex>\b0x[0-9A-Fa-f]+\b|\b(?=[A-Fa-f]{0,64}\d)(?=\d{0,127}[A-Fa-f])[0-9A-Fa-f]{8,128}\b)
     |(?P<token>\b(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{24,500}\b)
     |(?P<path>(?<![\w<.])(?:~|\.{1,2})?(?:/[\w.@%+~:=-]{1,200}){2,40}/?|\b[A-Za-z]:\\[^\s"']{1,300})
     |(?P<n>\d+(?:[.,:]\d+)*)
@@ -75,13 +68,8 @@ def template(message: bytes) -> str:
     if host:
         rest = rest[host.end() :]
     rest = _ROW.sub(rb"\1(<text>)", _STATEMENT.sub(rb"\1 <statement>", rest))
-    masked = _SPACE.sub(b" ", _SECRET.sub(_hidden, _VARIABLE.sub(_name, rest)))
+    masked = _SPACE.sub(b" ", hide(_VARIABLE.sub(_name, rest)))
     return clean(masked.decode("utf-8", "replace"), limit=LENGTH)
-
-
-def _hidden(found: re.Match[bytes]) -> bytes:
-    word, sign = (group for group in found.groups() if group is not None)
-    return word + sign + b"***"
 
 
 def fingerprint(source: str, text: str) -> str:
@@ -95,5 +83,5 @@ _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8}")
 def example(message: bytes) -> str:
     """The message as it was written, but for secrets, e-mail addresses, logged statements and rows."""
     shown = _ROW.sub(rb"\1(<text>)", _STATEMENT.sub(rb"\1 <statement>", message[:_READ]))
-    shown = _SECRET.sub(_hidden, shown)
+    shown = hide(shown)
     return clean(_MAIL.sub("<email>", shown.decode("utf-8", "replace")), limit=LENGTH)

@@ -103,10 +103,11 @@ CHECKS = (
     Check(
         "logs.large_files",
         "Large logs that nothing rotates",
-        "A file in /var/log, or one called like a log elsewhere, is large and no rule of logrotate covers it.",
+        "A file in /var/log, or one elsewhere that is a log by its name, its text or its writer, is large and "
+        "no rule of logrotate covers it.",
         "Put it under a rule with fleetcare.maintenance.log_rotate, or limit it in the program that writes it "
         "(docker: log-opts max-size).",
-        "/proc/self/mountinfo and stat",
+        "/proc/self/mountinfo, stat and /proc/*/fd",
         unit="B",
         levels=Levels(warning=16 * MIB, critical=5 * GIB),
     ),

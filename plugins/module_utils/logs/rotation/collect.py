@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.command import CommandMissing
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, attempt, given
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import collect_descriptors
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent, Reading, attempt, given
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import (
+    Descriptors,
+    collect_descriptors,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.generations import generations
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journald import (
     PERSISTENT,
@@ -31,6 +35,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotatio
     read_configuration,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.dryrun import DryRun, dry_run
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.evidence import LOG_FOLDER, settle
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.schedule import collect_schedule
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.status import collect_status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.syntax import Rule
@@ -42,7 +47,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotatio
     Space,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.walk import (
-    LOG_FOLDER,
+    LargeFiles,
     collect_large_files,
 )
 
@@ -62,24 +67,35 @@ class Settings:
 def collect(parts: Collection[str], *, settings: Settings, clock: Clock) -> Snapshot:
     """The parts that are asked for."""
     configuration = attempt(read_configuration) if {"configuration", "covered"} & set(parts) else None
+    descriptors = lru_cache(maxsize=None)(lambda: attempt(collect_descriptors))
     collectors: Mapping[str, Callable[[], Any]] = {
         "configuration": lambda: configuration,
         "covered": lambda: cover(given(configuration)),
         "dry_run": _dry_run,
         "status": collect_status,
         "schedule": collect_schedule,
-        "large_files": lambda: collect_large_files(
-            least=settings.least,
-            exclude=settings.exclude,
-            seconds=settings.seconds,
-            entries=settings.entries,
-            clock=clock,
-        ),
-        "descriptors": collect_descriptors,
+        "large_files": lambda: _large_files(settings, clock, descriptors),
+        "descriptors": lambda: given(descriptors()),
         "journal": collect_journal,
         "space": lambda: _space(LOG_FOLDER),
     }
     return Snapshot(**{part: attempt(collectors[part]) for part in parts})
+
+
+def _large_files(settings: Settings, clock: Clock, descriptors: Callable[[], Reading[Descriptors]]) -> LargeFiles:
+    """The walk's files that are logs. Who writes to which is asked where that has to tell. Raises OSError."""
+    found = collect_large_files(
+        least=settings.least,
+        exclude=settings.exclude,
+        seconds=settings.seconds,
+        entries=settings.entries,
+        clock=clock,
+    )
+    if not any(file.doubtful for file in found.files):
+        return found
+    opened = descriptors()
+    sure, undecided = settle(found.files, opened if isinstance(opened, Descriptors) else Descriptors((), whole=False))
+    return replace(found, files=tuple(sure), undecided=undecided)
 
 
 def _dry_run() -> DryRun:

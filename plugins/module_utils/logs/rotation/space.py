@@ -26,11 +26,15 @@ def large_files(view: View) -> Iterator[Answer]:
     covered = view.host.covered if isinstance(view.host.covered, Covered) else Covered({}, (), {})
     alone = [file for file in found.files if not _is_covered(file.path, covered)]
     for file in alone[:MOST]:
-        yield from view.measure("logs.large_files", file.path, file.used, "not rotated by any rule")
+        note = f"{file.writer} writes to it" if file.writer else ""
+        yield from view.measure("logs.large_files", file.path, file.used, "not rotated by any rule", note=note)
     rest = alone[MOST:]
     notes = [found.incomplete] if found.incomplete else []
     if found.unreadable:
         notes.append(f"{counted(found.unreadable, 'folder')} may not be entered")
+    if found.undecided:
+        files = counted(found.undecided, "large file")
+        notes.append(f"{files} may be logs, for who writes to them may not be seen")
     if rest:
         size = quantity(sum(file.used for file in rest), "B")
         said = f"{counted(len(rest), 'more large log')} ({size}) without a rule"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -20,12 +19,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts 
     parse_nodev,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation import evidence
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.evidence import LargeFile
 
-LOG_FOLDER = "/var/log"
-#: Outside of /var/log a file counts by its name.
-_LOG = re.compile(r".*\.(?:log|err|out|trace|audit)(?:\.[0-9]{1,3})?|nohup\.out|.*[-_.]log", re.DOTALL)
-#: Inside it these are no logs that a rotation would look after: sparse by user id, or journald's own.
-_NOT_ROTATED = re.compile(r"lastlog|.*\.journal~?|.*\.db", re.DOTALL)
 #: Folders of programs, of packages and of container layers: no log is written there.
 _SKIPPED = (
     "/bin", "/boot", "/etc", "/lib", "/lib64", "/sbin", "/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32",
@@ -37,29 +33,29 @@ _SKIPPED_NAMES = frozenset((".git", "node_modules", "__pycache__", "site-package
 
 
 @dataclass(frozen=True)
-class LargeFile:
-    """A file with what it takes on the disk, in bytes."""
-
-    path: str
-    used: int
-
-
-@dataclass(frozen=True)
 class LargeFiles:
-    """What was found; ``incomplete`` says where the walk stopped, ``unreadable`` how many folders it may not enter."""
+    """What was found; ``incomplete`` says where the walk stopped, ``unreadable`` how many folders it may not enter.
+
+    ``undecided`` are files that would be logs if a service wrote to them, which cannot be seen.
+    """
 
     files: tuple[LargeFile, ...]
     entries: int
     unreadable: int = 0
     incomplete: str = ""
+    undecided: int = 0
 
 
 def collect_large_files(
     *, least: int, exclude: Sequence[str], seconds: float, entries: int, clock: Clock, roots: Sequence[str] = ()
 ) -> LargeFiles:
-    """Walk /var/log first, then every local file system, each device once. Raises OSError."""
+    """Walk /var/log first, then every local file system, each device once, and scratch last. Raises OSError."""
     points, local = _mounts()
-    starts = list(roots) or [LOG_FOLDER, *local]
+    starts = list(roots) or [
+        evidence.LOG_FOLDER,
+        *local,
+        *(folder for folder in evidence.SCRATCH if folder not in points),
+    ]
     walker = _Walker(
         least=least, exclude=exclude, points=points, most=entries, until=clock.monotonic() + seconds, clock=clock
     )
@@ -117,19 +113,22 @@ class _Walker:
     def _entry(self, entry: os.DirEntry[str], waiting: deque[str], done: Iterable[str]) -> None:
         path = entry.path
         if entry.is_dir(follow_symlinks=False):
-            if entry.name in _SKIPPED_NAMES or path in _SKIPPED or path in self.points or path in done:
+            if (
+                entry.name in _SKIPPED_NAMES
+                or path in _SKIPPED
+                or path in self.points
+                or path in done
+                or path in evidence.SCRATCH
+            ):
                 return
             if not any(fnmatchcase(path, glob) for glob in self.exclude):
                 waiting.append(path)
-        elif entry.is_file(follow_symlinks=False) and self._is_log(entry.name, path):
-            self._file(entry, path)
+        elif entry.is_file(follow_symlinks=False):
+            found = evidence.by_name(entry.name, path)
+            if found != "none":
+                self._file(entry, path, doubtful=found != "enough")
 
-    def _is_log(self, name: str, path: str) -> bool:
-        if path.startswith(LOG_FOLDER + "/"):
-            return not _NOT_ROTATED.fullmatch(name)
-        return bool(_LOG.fullmatch(name))
-
-    def _file(self, entry: os.DirEntry[str], path: str) -> None:
+    def _file(self, entry: os.DirEntry[str], path: str, *, doubtful: bool) -> None:
         facts = entry.stat(follow_symlinks=False)
         # What the file takes counts, not what a sparse one claims.
         used = facts.st_blocks * 512
@@ -137,6 +136,9 @@ class _Walker:
             used < self.least
             or not stat.S_ISREG(facts.st_mode)
             or any(fnmatchcase(path, glob) for glob in self.exclude)
+            or not (path.startswith(evidence.LOG_FOLDER + "/") or evidence.ends_as_text(path))
+            or evidence.rotated_by_docker(path)
         ):
             return
-        self.files.setdefault((facts.st_dev, facts.st_ino), LargeFile(path, used))
+        key = (facts.st_dev, facts.st_ino)
+        self.files.setdefault(key, LargeFile(path, used, key, doubtful))

@@ -20,8 +20,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.process
 
 @given(st.text(min_size=0, max_size=16))
 def test_a_name_may_hold_anything(name):
-    tail = " ".join(["S", "1", *["0"] * 15, "4", "0", "77", "0", "3", *["0"] * 20])
-    assert parse_stat(f"42 ({name}) {tail}\n", page=4096) == Process(42, name, "S", 1, 4, 77, 12288)
+    tail = " ".join(["S", "1", "0", "0", "34816", *["0"] * 12, "4", "0", "77", "0", "3", *["0"] * 20])
+    assert parse_stat(f"42 ({name}) {tail}\n", page=4096) == Process(42, name, "S", 1, 4, 77, 12288, terminal=34816)
 
 
 @given(st.text())

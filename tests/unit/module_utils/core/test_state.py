@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import multiprocessing
 import os
+import signal
 import stat
 
 import pytest
@@ -161,6 +164,87 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_scraps(tmp_path, monke
         write_atomically(path, b"new", mode=0o600)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def test_what_a_killed_write_left_is_cleared_by_the_next_one(tmp_path):
+    state(tmp_path).save({"run": 1})
+
+    def die():
+        state_module.os.fsync = lambda _descriptor: os.kill(os.getpid(), signal.SIGKILL)
+        state(tmp_path).save({"run": 2})
+
+    killed = FORK.Process(target=die)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2
+    assert state(tmp_path).load() == {"run": 1}
+    state(tmp_path).save({"run": 3})
+    assert [path.name for path in tmp_path.iterdir()] == ["host_check.one.json"]
+    assert state(tmp_path).load() == {"run": 3}
+
+
+def test_what_a_live_writer_holds_is_left_to_it(tmp_path):
+    state(tmp_path).save({"run": 1})
+    (here, there), (begun, begin) = FORK.Pipe(), FORK.Pipe()
+
+    def write_slowly():
+        real = os.fsync
+
+        def fsync(descriptor):
+            begin.send(True)
+            there.recv()
+            state_module.os.fsync = real
+            real(descriptor)
+
+        state_module.os.fsync = fsync
+        state(tmp_path).save({"run": "slow"})
+
+    slow = FORK.Process(target=write_slowly)
+    slow.start()
+    begun.recv()
+    state(tmp_path).save({"run": 2})
+    assert len(list(tmp_path.iterdir())) == 2
+    here.send(True)
+    slow.join()
+    assert slow.exitcode == 0
+    assert state(tmp_path).load() == {"run": "slow"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_only_what_was_a_write_of_this_state_is_cleared(tmp_path):
+    state(tmp_path).save({})
+    elsewhere = tmp_path.parent / "elsewhere"
+    elsewhere.write_text("precious")
+    (tmp_path / ".host_check.one.json.link_to_").symlink_to(elsewhere)
+    os.mkfifo(tmp_path / ".host_check.one.json.fifofifo")
+    (tmp_path / ".host_check.one.json.folder00").mkdir()
+    (tmp_path / ".host_check.one.json.twonames").write_text("x")
+    os.link(tmp_path / ".host_check.one.json.twonames", tmp_path / "other")
+    for name in (".host_check.two.json.abcdefgh", ".host_check.one.json.abcdefgh.bak", "host_check.one.json.abcdefgh"):
+        (tmp_path / name).write_text("x")
+    before = sorted(tmp_path.iterdir())
+    state(tmp_path).save({})
+    assert sorted(tmp_path.iterdir()) == before
+    assert elsewhere.read_text() == "precious"
+
+
+def test_a_file_that_is_cleared_before_its_writer_holds_it_is_made_anew(tmp_path, monkeypatch):
+    real, cleared = fcntl.flock, []
+
+    def late(descriptor, how):
+        if not cleared:
+            cleared.extend(tmp_path.iterdir())
+            cleared[0].unlink()
+        real(descriptor, how)
+
+    monkeypatch.setattr(state_module.fcntl, "flock", late)
+    write_atomically(tmp_path / "x.json", b"new", mode=0o600)
+    assert (tmp_path / "x.json").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_the_default_folder_is_roots_or_the_users(monkeypatch):

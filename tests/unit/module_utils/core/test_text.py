@@ -36,6 +36,12 @@ def test_no_escape_survives(text):
     assert "\x9b" not in clean(text)
 
 
+def test_whether_a_password_was_used_is_no_secret():
+    said = "Access denied for user 'root'@'192.0.2.1' (using password: YES)"
+    assert redact(said) == said
+    assert redact("password: YES") == "password: ***"
+
+
 @pytest.mark.parametrize(
     ("raw", "cleaned"),
     [

@@ -6,17 +6,27 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import logins as logins_module
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import workers as workers_module
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import NOTHING
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.bounded import BoundedCounter
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.logins import Logins
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import pieces
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.access.conftest import (
     Review,
     line,
     of,
+    review_in,
     write,
 )
 
@@ -38,7 +48,7 @@ def test_an_attack_answered_with_another_size_may_have_succeeded(review: Review,
     success = of(result, "http_attack_success")
     assert success["status"] == "warning"
     assert success["value"] == 1
-    assert success["evidence"] == ["SQL injection from 198.51.100.8, 1 answer of 87.9 KiB to 87.9 KiB, at GET /books"]
+    assert success["evidence"] == ["SQL injection from 198.51.100.8, 1 answer of 87.9 KiB, at GET /books"]
 
 
 def test_the_usual_sizes_of_a_route_are_remembered(review: Review, tmp_path: Path) -> None:
@@ -58,6 +68,10 @@ def test_without_a_baseline_nothing_is_claimed(review: Review, tmp_path: Path) -
 
     assert success["value"] == 0
     assert "1 on routes with too few ordinary answers to tell" in success["summary"]
+    # What nobody could tell is no "ok".
+    assert success["status"] == "info"
+    assert success["remedy"]
+    assert success["evidence"] == ["SQL injection from 203.0.113.5, 1 answer of 1000 B, at GET /books"]
 
 
 def test_a_file_that_should_not_be_served_needs_no_baseline(review: Review, tmp_path: Path) -> None:
@@ -111,6 +125,18 @@ def test_logins_refused_and_then_accepted(review: Review, tmp_path: Path) -> Non
     assert success["evidence"] == ["198.51.100.3: 40 refusals"]
 
 
+def test_who_mistyped_once_is_counted_and_not_named(review: Review, tmp_path: Path) -> None:
+    lines = []
+    for number, refused in enumerate([1] * 20 + [12]):
+        one = {"method": "POST", "address": f"203.0.113.{number}"}
+        lines += [line("/login", status=401, **one)] * refused + [line("/login", status=302, **one)]
+
+    success = of(review(write(tmp_path / "a.log", *lines)), "http_login_success")
+
+    assert success["evidence"] == ["203.0.113.20: 12 refusals"]
+    assert success["summary"].endswith("; 21 addresses were let in after refusals, 1 of them after more than 2")
+
+
 def test_an_office_that_mistypes_now_and_then_is_not_one_who_guessed(review: Review, tmp_path: Path) -> None:
     pair = [line("/login", method="POST", status=401), line("/login", method="POST", status=302)]
 
@@ -132,6 +158,71 @@ def test_what_could_not_be_scored_is_told_and_not_ok(
     left = of(result, "http_attacks", "(not scored)")
     assert left["status"] == "unknown"
     assert left["summary"].startswith("4 different texts of requests not scored")
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_processes_see_what_one_sees(
+    review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Logins of an address that different processes read, and where the log ends."""
+    monkeypatch.setattr(pieces, "BLOCK", 2000)
+    monkeypatch.setattr(workers_module, "_PARCEL", 2000)
+    luck = random.Random(3)
+    lines = [
+        dated(minute, "/api/token", method="POST", status=luck.choice([401, 401, 401, 200]),
+              address=f"203.0.113.{luck.randrange(9)}")
+        for minute in range(900)
+    ]  # fmt: skip
+    path = write(tmp_path / "a.log", *lines)
+
+    alone = review_in(tmp_path / "alone", path, workers=1)
+    together = review_in(tmp_path / "together", path, workers=workers)
+
+    assert of(alone, "http_login_success")["value"] > 5
+    for check in ("http_login_success", "http_login_failures", "http_traffic"):
+        assert of(together, check) == of(alone, check)
+    assert together["logs"][0]["ended"] == alone["logs"][0]["ended"] == "02/Mar/2026:14:59:00 +0000"
+
+
+def dated(minute: int, target: str, **more: Any) -> str:
+    return line(target, **more).replace("10:00:00", f"{minute // 60:02}:{minute % 60:02}:00")
+
+
+def logins_of(deeds: Sequence[tuple[str, bool]], numbers: Sequence[int]) -> Logins:
+    logins = Logins()
+    for (address, accepted), logins.stretch in zip(deeds, numbers):
+        (logins.accept if accepted else logins.refuse)(address)
+    return logins
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=60),
+    st.lists(st.integers(0, 9), max_size=60),
+    st.integers(1, 4),
+)
+def test_logins_are_the_same_however_the_log_is_dealt_out(
+    deeds: list[tuple[str, bool]], sizes: list[int], processes: int
+) -> None:
+    parcels = [number for number, size in enumerate([*sizes, 60]) for _deed in range(size)][: len(deeds)]
+    shares = [[at for at, number in enumerate(parcels) if number % processes == one] for one in range(processes)]
+    parts = [logins_of([deeds[at] for at in share], [parcels[at] for at in share]) for share in shares]
+    for other in parts[1:]:
+        parts[0].merge(other)
+
+    wanted = {}
+    for address in "ab":
+        row = "".join("+" if accepted else "-" for one, accepted in deeds if one == address)
+        wanted[address] = max(map(len, row.rpartition("+")[0].split("+")))
+    crossed = sorted(((many, one) for one, many in wanted.items() if many), key=lambda pair: (-pair[0], pair[1]))
+
+    assert logins_of(deeds, [0] * len(deeds)).crossed() == crossed
+    assert parts[0].crossed() == crossed
+
+
+def test_logins_beyond_those_that_are_told_apart_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins_module, "MOST", 2)
+    logins = logins_of([("a", False), ("b", False), ("c", False), ("a", False), ("a", True)], [0, 1, 2, 3, 4])
+    assert logins.crossed() == [(2, "a")]
 
 
 def test_a_script_sent_and_called_is_critical(review: Review, tmp_path: Path) -> None:

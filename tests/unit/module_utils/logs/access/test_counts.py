@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import re
 import subprocess
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 
 import pytest
@@ -214,6 +217,24 @@ def test_more_routes_than_allowed_are_counted_together(review: Review, tmp_path:
     assert "max_routes" in of(result, "http_traffic")["summary"]
 
 
+def test_a_finding_says_once_which_log_and_route_it_is_of(review: Review, tmp_path: Path) -> None:
+    lines = [line("/reports/1", seconds="7.5", status=500)] * 60 + [line("/search?q=%27%20OR%201=1--")] * 2
+    lines += [line("/login", status=401)] * 6 + [line("/gone", status=404)] * 60
+    lines += [line("/uploads/a.php", method="PUT", status=201), "rubbish\n"]
+    logs = [write(tmp_path / "busy.log", *lines), write(tmp_path / "quiet.log", line(seconds="x").replace(" x", ""))]
+    logs += [write(tmp_path / "odd.log", "one two three\n" * 50), tmp_path / "absent.log", tmp_path]
+
+    findings = [one for result in (review(*logs), review(*logs)) for one in result["findings"]]
+
+    assert len({one["check"] for one in findings}) == 13
+    for one in findings:
+        log, _blank, route = one["item"].partition(" ")
+        assert log not in one["summary"]
+        assert not route or route not in one["summary"]
+    slow = next(one for one in findings if one["item"].endswith("GET /reports/{n}") and one["unit"] == "s")
+    assert slow["summary"].startswith("95th percentile of the time of a request: 7.4")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -302,11 +323,37 @@ def test_lines_without_blanks_are_taken_apart_once_and_not_from_every_line_anew(
         ("/api/OrderHistory/XMLHttpRequest", "/api/OrderHistory/XMLHttpRequest"),
         ("/getElementsByTagName/v2/oauth2", "/getElementsByTagName/v2/oauth2"),
         ("/products/internationalisation/covid19", "/products/internationalisation/covid19"),
+        ("/reset/x7kqpwmzrt", "/reset/{token}"),
+        ("/files/X7KQPWMZRT.pdf", "/files/{token}.pdf"),
+        ("/orders/order1234567", "/orders/{token}"),
+        ("/mp3player/html5video/iphone15case/web2print", "/mp3player/html5video/iphone15case/web2print"),
         ("/page-10/jquery-3.6.0.min.js", "/page-{n}/jquery-{n}.{n}.{n}.min.js"),
     ],
 )
 def test_a_token_is_not_part_of_a_route_and_a_word_is(path: str, route: str) -> None:
     assert fold(path) == route
+
+
+def drawn(alphabet: str, length: int, luck: random.Random) -> str:
+    """A token with one run of digits and some letters."""
+    while True:
+        token = "".join(luck.choices(alphabet, k=length))
+        if len(re.findall(r"\d+", token)) == 1 and not token.isdigit():
+            return token
+
+
+def test_words_with_a_number_stay_and_tokens_do_not() -> None:
+    words = (Path(__file__).parent / "fixtures" / "path_words.txt").read_text().split()
+    folded = [word for word in words if fold(f"/{word}") != f"/{word}"]
+    assert len(words) > 300
+    # What is left are names such as django5upgrade, whose letters are as rare as those of a token.
+    assert len(folded) <= 0.02 * len(words), folded
+
+    luck = random.Random(1)
+    for alphabet in (ascii_lowercase + digits, ascii_uppercase + digits, ascii_letters + digits):
+        for length, least in ((10, 0.9), (12, 0.93), (16, 0.96)):
+            tokens = [drawn(alphabet, length, luck) for _token in range(1000)]
+            assert sum(fold(f"/{token}") == "/{token}" for token in tokens) >= least * len(tokens), (alphabet, length)
 
 
 def test_a_token_that_is_answered_with_404_is_not_told(review: Review, tmp_path: Path) -> None:

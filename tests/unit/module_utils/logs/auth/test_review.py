@@ -192,6 +192,18 @@ def test_lines_that_are_not_understood_are_told(ask, review):
     assert finding.evidence == ("2026-11-25 11:00:00Z sshd: something new from a coming version",)
 
 
+def test_how_an_announced_login_failed_is_told_once_it_is_known(ask, review):
+    for pid in ("1", "2", "3"):
+        sshd(review, "Invalid user test from 203.0.113.9 port 4", pid=pid)
+    sshd(review, "Failed password for invalid user test from 203.0.113.9 port 4 ssh2", pid="1")
+    sshd(review, f"Failed publickey for invalid user test from 203.0.113.9 port 4 ssh2: RSA SHA256:{'A' * 43}", pid="2")
+    (finding,) = ask("auth_failures", review)
+    assert finding.evidence[0] == "by method: no password 1, password 1, publickey 1"
+    sshd(review, "Failed password for invalid user test from 203.0.113.9 port 4 ssh2", pid="3")
+    (finding,) = ask("auth_failures", review)
+    assert finding.evidence[0] == "by method: password 2, publickey 1"
+
+
 def test_services_of_which_pam_alone_tells(ask, review):
     words = "authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=a rhost=203.0.113.9  user=a"
     review.take(Line(START, "auth", f"pam_unix(dovecot:auth): {words}"))

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.auth import collect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import follow, opening
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.auth.conftest import (
     FAILED,
     KEY,
@@ -30,7 +32,7 @@ def test_where_nothing_is_in_a_form_that_is_known_nothing_is_well(run, auth, for
     auth.write_text(f"{form}{FAILED}\n" * 3000)
     found = by_check(run(files=[str(auth)]))
     assert found["logs.readable"]["status"] == "unknown"
-    assert found["logs.readable"]["summary"] == f"{auth}: 3000 new lines read, and none has a form that is known"
+    assert found["logs.readable"]["summary"] == "3000 new lines read, and none has a form that is known"
     about = {name: one for name, one in found.items() if name.startswith(("logs.auth_", "logs.firewall_"))}
     assert {one["status"] for one in about.values()} == {"unknown"}
     words = f"none of 3000 new lines of {auth} has a form that is known"
@@ -126,16 +128,18 @@ def journal(monkeypatch):
     def read(remembered, **_how):
         scripted.begun.append(remembered)
         lines, scripted.lines = scripted.lines, []
+        if scripted.fails and not lines:
+            raise MaintenanceError(scripted.fails)
         return SimpleNamespace(
-            blocks=lambda: iter(lines), mark=lambda: {"cursor": str(len(scripted.begun))}, losses=[], behind=0,
-            lines=len(lines), cut_lines=0,
+            blocks=lambda: iter(lines), mark=lambda: {"cursor": str(len(scripted.begun))}, losses=[],
+            behind=UNMEASURED if scripted.fails else 0, lines=len(lines), cut_lines=0, trouble=scripted.fails,
         )  # fmt: skip
 
     def require():
         if not scripted.is_there:
             raise collect.Absent("the journal cannot be read")
 
-    scripted = SimpleNamespace(lines=[], begun=[], entry=entry, is_there=True)
+    scripted = SimpleNamespace(lines=[], begun=[], entry=entry, is_there=True, fails="")
     monkeypatch.setattr(collect, "require_journal", require)
     monkeypatch.setattr(collect, "follow_journal", read)
     return scripted
@@ -148,6 +152,22 @@ def test_a_journal_that_is_not_readable_for_once_is_read_on_and_not_again(run, j
     journal.is_there = True
     run(source="journal", when=NOW + 120)
     assert journal.begun == [{}, {"cursor": "1"}]
+
+
+def test_what_came_before_journalctl_failed_is_told_and_the_next_run_goes_on_behind_it(run, journal):
+    run(source="journal")
+    journal.fails = "'journalctl' failed: Bad message."
+    journal.lines = [journal.entry(FAILED, NOW + 30)]
+    result = run(source="journal", when=NOW + 60)
+    assert numbers(result)["logs.auth_failed"] == 1
+    (readable,) = [one for one in result["findings"] if one["check"] == "logs.readable"]
+    assert readable["status"] == "unknown"
+    assert readable["summary"] == ("the journal cannot be read on after 1 new line: 'journalctl' failed: Bad message.")
+    assert by_check(run(source="journal", when=NOW + 120))["logs.auth_failures"]["status"] == "unknown"
+    journal.fails = ""
+    run(source="journal", when=NOW + 180)
+    # Where nothing was given the place stays the same.
+    assert journal.begun == [{}, {"cursor": "1"}, {"cursor": "2"}, {"cursor": "2"}]
 
 
 def test_what_the_journal_told_the_files_do_not_tell_again(run, journal, usual):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import subprocess
@@ -18,8 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import Trail, follow
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.lines import LineCutter
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.worded import packed_words
 
 NOBODY = 65534
 
@@ -211,6 +214,69 @@ def test_a_budget_leaves_the_rest_for_the_next_run(log: Path) -> None:
             break
     assert len(parts) > 3
     assert b"".join(parts) == lines
+
+
+def test_a_budget_that_ends_with_the_log_leaves_nothing(log: Path) -> None:
+    log.write_bytes(b"0123456\n" * 8192)
+    trail = follow(str(log), None, first="start", budget=65536)
+    assert len(read(trail)) == 65536
+    assert (trail.behind, trail.packed) == (0, [])
+
+
+def test_of_packed_pieces_that_are_left_is_told_what_is_known(log: Path, tmp_path: Path) -> None:
+    luck = random.Random(1)
+    mark = marked(log)
+    log.rename(tmp_path / "app.log.2")
+    texts = [b"".join(b"%030x\n" % luck.getrandbits(120) for _line in range(20000)) for _piece in range(2)]
+    for number, text in zip((2, 1), texts):
+        whole = b"one\ntwo\n" + text if number == 2 else text
+        (tmp_path / f"app.log.{number}.gz").write_bytes(gzip.compress(whole, 1))
+        (tmp_path / f"app.log.{number}").unlink(missing_ok=True)
+        os.utime(tmp_path / f"app.log.{number}.gz", ns=(10**9 * (10 - number),) * 2)
+    log.write_bytes(b"three\n")
+    sizes = {place.name: place.stat().st_size for place in tmp_path.glob("*.gz")}
+    parts, left = [], []
+    for _run in range(40):
+        trail = follow(str(log), mark, budget=200_000)
+        parts.append(read(trail))
+        mark = trail.mark()
+        left.append((trail.behind, packed_words(trail.packed)))
+        if not trail.behind:
+            break
+    assert b"".join(parts) == b"".join(texts) + b"three\n"
+    # What is known is the size of the files, and how much text of them was read.
+    second, first = sizes["app.log.2.gz"], sizes["app.log.1.gz"]
+    words = f"app.log.2.gz with {quantity(second, 'B')}, of whose text 256 KiB were read"
+    words = f"packed among that: {words}; app.log.1.gz with {quantity(first, 'B')}"
+    assert left[0] == (second + first + 6, words)
+    assert {behind for behind, _words in left} <= {second + first + 6, first + 6, 6, 0}
+    assert left[-1] == (0, "")
+
+
+def test_a_packed_piece_that_is_gone_is_lost_and_nobody_knows_how_much(log: Path, tmp_path: Path) -> None:
+    mark = marked(log)
+    log.unlink()
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(b"one\ntwo\n" + b"line\n" * 100_000))
+    log.write_text("three\n")
+    trail = follow(str(log), mark, budget=1000)
+    read(trail)
+    (tmp_path / "app.log.1.gz").unlink()
+    lost = follow(str(log), trail.mark()).lost
+    assert lost is not None
+    assert (lost.reason, lost.bytes) == ("app.log.1.gz is gone before all of it had been read", None)
+
+
+def test_a_packed_piece_whose_beginning_was_not_whole_yet_is_read_to_its_end(log: Path, tmp_path: Path) -> None:
+    """Its first bytes are looked at once more while it is being unpacked."""
+    luck = random.Random(1)
+    mark = marked(log)
+    log.unlink()
+    text = b"".join(b"%030x\n" % luck.getrandbits(120) for _line in range(20000))
+    (tmp_path / "app.log.1.gz").write_bytes(gzip.compress(b"one\ntwo\n" + text, 1))
+    log.write_bytes(b"three\n")
+    trail = follow(str(log), mark)
+    assert read(trail) == text + b"three\n"
+    assert trail.lost is None
 
 
 def test_a_damaged_mark_is_told(log: Path) -> None:

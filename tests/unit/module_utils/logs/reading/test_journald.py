@@ -42,6 +42,7 @@ class Journal:
         self.clock = NOW
         self.calls: list[list[str]] = []
         self.during: int | None = None
+        self.fails_after: int | None = None
 
     def write(self, amount: int = 1) -> None:
         for _each in range(amount):
@@ -83,13 +84,17 @@ class Journal:
             spent = 0
             if self.during:
                 self.write(self.during)
-            for entry in self.select(self.calls[-1]):
+            for place, entry in enumerate(self.select(self.calls[-1])):
+                if place == self.fails_after:
+                    break
                 line = json.dumps({"__CURSOR": self.cursor(entry), "MESSAGE": f"{entry[0]}"}).encode() + b"\n"
                 spent += len(line)
                 yield line
                 if budget is not None and spent >= budget:
                     answer.stopped = True
                     return
+            if self.fails_after is not None:
+                raise MaintenanceError("'journalctl' failed: Bad message.")
 
         answer.blocks = blocks
         return answer
@@ -195,6 +200,27 @@ def test_a_reading_that_breaks_off_goes_on_behind_what_was_taken(journal: Journa
     assert read(trail.mark())[0] == [3, 4]
 
 
+def test_a_journalctl_that_fails_half_way_is_told_and_goes_on_behind_what_it_gave(journal: Journal) -> None:
+    journal.write(5)
+    mark = read(None)[1]
+    journal.write(4)
+    journal.fails_after = 2
+    trail = follow_journal(mark)
+    assert numbers(trail.blocks()) == [6, 7]
+    assert (trail.trouble, trail.behind) == ("'journalctl' failed: Bad message.", UNMEASURED)
+    journal.fails_after = None
+    assert read(trail.mark())[0] == [8, 9]
+
+
+@pytest.mark.parametrize("mark", [None, {"cursor": "s=a1;i=2;b=b2;m=1;t=1;x=3", "time": NOW + 2}])
+def test_a_journalctl_that_gives_nothing_and_fails_is_an_error(journal: Journal, mark: Any) -> None:
+    journal.write(5)
+    journal.fails_after = 0
+    trail = follow_journal(mark, first_entries=None)
+    with pytest.raises(MaintenanceError, match="Bad message"):
+        numbers(trail.blocks())
+
+
 def test_a_clock_that_goes_back_loses_nothing(journal: Journal) -> None:
     journal.write(3)
     mark = read(None)[1]
@@ -205,7 +231,7 @@ def test_a_clock_that_goes_back_loses_nothing(journal: Journal) -> None:
     assert read(mark)[0] == []
 
 
-ACTIONS = ("write", "write", "vacuum", "review", "break off", "crash before state", "crash before record")
+ACTIONS = ("write", "write", "vacuum", "review", "break off", "fail", "crash before state", "crash before record")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -229,7 +255,13 @@ def test_no_entry_is_missed_unsaid_and_none_is_read_twice(
             next(blocks, None)
             blocks.close()
             return
-        lines = numbers(blocks)
+        journal.fails_after = amount % 4 if how == "fail" else None
+        try:
+            lines = numbers(blocks)
+        except MaintenanceError:
+            return
+        finally:
+            journal.fails_after = None
         if how == "crash before state":
             return
         generation = state.save(json.loads(json.dumps(trail.mark())))
@@ -282,7 +314,10 @@ def test_a_host_without_a_journal_and_one_whose_journal_is_closed(
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journalctl that does what its first argument says."""
     path = tmp_path / "journalctl"
-    path.write_text('#!/bin/sh\necho "{}"; [ "$1" = fail ] && { echo "no such thing" >&2; exit 1; }; exec sleep 600\n')
+    path.write_text(
+        '#!/bin/sh\necho "{}"; [ "$1" = fail ] && { printf "{\\"__CURSOR\\": \\"s"; echo "no such thing" >&2; exit 1; }\n'
+        "exec sleep 600\n"
+    )
     path.chmod(0o755)
     monkeypatch.setattr(command, "SEARCH_PATH", f"{tmp_path}:/usr/bin:/bin")
     return path
@@ -291,6 +326,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_program_that_fails_says_why_and_one_that_is_left_is_stopped(program: Path) -> None:
     failing = Output(["journalctl", "fail"], timeout=60).blocks()
     assert next(failing) == b"{}\n"
+    # What it had begun to say is no line.
     with pytest.raises(MaintenanceError, match=r"^'journalctl' failed: no such thing\.$"):
         next(failing)
     endless = Output(["journalctl", "go on"], timeout=60).blocks()

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
@@ -156,6 +157,44 @@ def test_kinds_of_a_release_are_told_until_the_next_one(review: Review, log: Pat
 def test_fatal_errors_alarm_in_the_first_review_too(review: Review, log: Path) -> None:
     add(log, "panic: out of everything\n")
     assert one(review(), "logs.fatal")["status"] == "warning"
+
+
+def test_a_fatal_error_that_is_new_is_told_once(review: Review, log: Path) -> None:
+    review(first="start")
+    with log.open("a") as stream:
+        stream.write("ERROR disk quota exceeded\n" * 3 + "FATAL out of shared memory\n" * 2 + "FATAL lost the disk\n")
+    result = review()
+
+    fatal, new = one(result, "logs.fatal"), one(result, "logs.new")
+    assert (fatal["value"], new["value"]) == (3, 1)
+    assert one(result, "logs.errors")["summary"].endswith("; 6 events of 3 kinds in 1 d")
+    assert fatal["summary"].endswith("; 2 kinds are new; such as FATAL out of shared memory")
+    assert fatal["evidence"] == ["new, 2x fatal: FATAL out of shared memory", "new, 1x fatal: FATAL lost the disk"]
+    assert new["evidence"] == ["3x error: ERROR disk quota exceeded"]
+    assert new["summary"].endswith("; and 2 fatal ones, told by logs.fatal; such as ERROR disk quota exceeded")
+
+    with log.open("a") as stream:
+        stream.write("FATAL lost the tape\nFATAL lost the disk\n")
+    result = review()
+
+    assert one(result, "logs.fatal")["summary"].endswith("; 1 kind is new; such as FATAL lost the tape")
+    new = one(result, "logs.new")
+    assert (new["status"], new["value"]) == ("ok", 0)
+    assert new["summary"].endswith("; and 1 fatal one, told by logs.fatal")
+
+
+@pytest.mark.parametrize("given", [{"checks": ["logs.new"]}, {"levels": {"logs.fatal": {"warning": 5}}}])
+def test_a_fatal_error_that_logs_fatal_does_not_tell_is_new_all_the_same(
+    review: Review, log: Path, given: dict[str, Any]
+) -> None:
+    review(first="start")
+    with log.open("a") as stream:
+        stream.write("FATAL lost the disk\n")
+
+    new = one(review(**given), "logs.new")
+
+    assert (new["status"], new["value"]) == ("warning", 1)
+    assert new["evidence"] == ["1x fatal: FATAL lost the disk"]
 
 
 def test_two_reviews_of_one_log_do_not_eat_each_other_s_lines(review: Review, log: Path) -> None:
@@ -382,6 +421,42 @@ def test_a_journal_that_may_not_be_read_is_no_journal_without_errors(
     assert one(result, "logs.readable")["status"] == "ok"
     assert one(result, "logs.errors")["item"].endswith("/messages")
     assert one(result, "logs.errors")["evidence"] == ["new, 1x error: cannot book"]
+
+
+def test_a_journal_that_cannot_be_read_on_tells_what_came_before(
+    review: Review, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = "s=a1;i={:x};b=b2;m=1;t={:x};x=3"
+    newest = cursor.format(9, 1_772_409_600_000_009)
+
+    class Failing:
+        cutter, stopped = SimpleNamespace(cut_lines=0), False
+
+        def __init__(self, argv: list[str], **_bounds: Any) -> None:
+            self.begun = argv
+
+        def blocks(self) -> Iterator[bytes]:
+            for number in (1, 2) if "--after-cursor" not in self.begun else ():
+                entry = {"__CURSOR": cursor.format(number, 1_772_409_600_000_000 + number), "PRIORITY": "3"}
+                yield json.dumps({**entry, "MESSAGE": "cannot book"}).encode() + b"\n"
+            raise MaintenanceError("'journalctl' failed: Bad message.")
+
+    monkeypatch.setattr(journald, "require_journal", lambda: None)
+    monkeypatch.setattr(journald, "_entry", lambda *arguments: newest if arguments[0] == "-n" else arguments[1])
+    monkeypatch.setattr(journald, "Output", Failing)
+    state = log.parent.parent / "state" / "log_review.default.json"
+    places = []
+    failed = "'journalctl' failed: Bad message."
+    for words in (f"it cannot be read on after 2 new lines: {failed}", failed):
+        result = review(files=[], journal=True, first="start")
+        told = next(one for one in result["findings"] if one["check"] == "logs.readable")
+        assert (told["item"], told["status"], told["summary"]) == ("journal", "unknown", words)
+        places.append(json.loads(state.read_text())["generations"][0]["data"]["reviews"]["default"]["marks"]["journal"])
+        if len(places) == 1:
+            assert one(result, "logs.errors")["evidence"] == ["new, 2x error: cannot book"]
+    # The second run was given nothing, and stays where it was.
+    assert places[0] == places[1]
+    assert places[0]["cursor"] == cursor.format(2, 1_772_409_600_000_002)
 
 
 def test_secrets_and_terminal_sequences_stay_out_of_the_result(review: Review, log: Path) -> None:

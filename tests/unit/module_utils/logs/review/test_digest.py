@@ -104,6 +104,8 @@ def test_a_line_has_the_level_that_it_gives_itself(line: bytes, level: str | Non
         (b"session 9f86d081884c7d659a2feaa0c55ad015 lost", "session <hex> lost"),
         (b"can't open it, isn't there", "can't open it, isn't there"),
         (b"token=abcdefghijklmnop", "token=***"),
+        (b"temporary file of size 314572800, and of 12", "temporary file of size <n>, and of <n>"),
+        (b"object 12345678a and 1234567890ab", "object <hex> and <hex>"),
         (b"last known up at 2026-11-25 15:17:28 UTC from ::1", "last known up at <n>-<n>-<n> <n> UTC from <address>"),
     ],
 )  # fmt: skip
@@ -402,6 +404,17 @@ def test_fields_of_any_kind_are_read(form: Format, fields: dict[str, object]) ->
 )
 def test_a_log_is_known_by_its_first_lines(lines: bytes, name: str) -> None:
     assert recognise(lines).name == name
+
+
+@pytest.mark.parametrize("level", ["Note", "Warning"])
+def test_who_is_refused_by_mysql_is_told_whatever_the_level(level: str) -> None:
+    line = f"2026-11-25T02:00:01.102312Z 9 [{level}] [MY-010926] [Server] Access denied for user 'root'@'192.0.2.1' "
+    digest = review(line + "(using password: YES)\n", form="mysql")
+    (kind,) = digest.kinds.values()
+    assert (kind.level, kind.text) == (
+        "warning",
+        f"[{level}] [Server] Access denied for user <text>@<text> (using password: YES)",
+    )
 
 
 def test_mysql_s_error_log_is_read_by_its_level() -> None:

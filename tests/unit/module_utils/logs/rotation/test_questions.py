@@ -21,6 +21,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.journal
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.check import QUESTIONS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.configuration import Configuration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.dryrun import DryRun, parse
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.evidence import LargeFile
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.schedule import Schedule
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.status import Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.syntax import Rule
@@ -32,7 +33,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotatio
     Space,
     View,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.walk import LargeFile, LargeFiles
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.rotation.walk import LargeFiles
 
 NOW = datetime(2026, 3, 29, 1, 30, tzinfo=timezone.utc)
 MIB, GIB = 1024**2, 1024**3
@@ -242,6 +243,16 @@ def test_a_walk_that_was_cut_short_is_never_ok(healthy):
     assert said(replace(healthy, large_files=cut), "large_files") == [
         ("info", "walk", "the walk stopped in /srv after 9 entries; 2 folders may not be entered")
     ]
+
+
+def test_what_may_be_a_log_is_never_ok_and_who_writes_to_one_is_told(healthy):
+    files = (LargeFile("/tmp/shop.log", 20 * MIB, writer="shopd (process 812)"),)
+    found = said(replace(healthy, large_files=LargeFiles(files, 9, undecided=2)), "large_files")
+    assert found[0][1:] == (
+        "/tmp/shop.log",
+        "not rotated by any rule: 20 MiB (warning from 16 MiB, critical from 5 GiB); shopd (process 812) writes to it",
+    )
+    assert found[1] == ("info", "walk", "2 large files may be logs, for who writes to them may not be seen")
 
 
 def test_many_large_logs_are_summed_up(healthy):
