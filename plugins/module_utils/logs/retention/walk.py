@@ -289,9 +289,8 @@ class _Walker:
         if below in self.others:
             return
         mount = self.mounts.get(below)
-        if mount:
-            what = f"another file system ({mount.kind})" if mount.over_network else f"mounted there ({mount.kind})"
-            self.result.passed.append(f"{below} is {what}")
+        if mount and mount.over_network:
+            self.result.passed.append(f"{below} is another file system ({mount.kind})")
             return
         try:
             facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -301,6 +300,9 @@ class _Walker:
                 return
             if facts.st_dev != self.device:
                 self.result.passed.append(f"{below} is another file system")
+                return
+            if mount:
+                self.result.passed.append(f"{below} is mounted there from elsewhere")
                 return
             twin = self.twins.get((facts.st_dev, facts.st_ino))
             if twin:

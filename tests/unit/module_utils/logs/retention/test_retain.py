@@ -217,7 +217,7 @@ def test_what_is_mounted_from_elsewhere_is_left_to_where_it_lies(run, logs, stil
     monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs / "bound", "ext4"))
     result = run()
     assert len(os.listdir(logs / "bound")) == 3
-    assert result["findings"][0]["evidence"] == [f"{logs}/bound is mounted there (ext4)"]
+    assert result["findings"][0]["evidence"] == [f"{logs}/bound is mounted there from elsewhere"]
 
 
 def test_a_folder_is_known_by_itself_and_not_by_its_path(run, logs, still, monkeypatch):
