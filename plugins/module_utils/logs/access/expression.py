@@ -242,9 +242,9 @@ def _body(pieces: Sequence[Piece], at: int, *, strict: bool) -> bytes:
     stop = following[0]
     if strict and piece.role in _STRICT_FIGURES:
         return _STRICT_FIGURES[piece.role]
-    if strict and piece.role == "user" and following.startswith(" ["):
+    if strict and piece.role == "user" and following[:2] in (" [", ' "'):
         # Whoever is asked for a name may give one with spaces, and nginx writes them as they are. What comes behind it
-        # is in brackets and then in quotes, and those no name can write.
+        # is in quotes, perhaps with a time in brackets before, and no name can write a quote.
         return rb"[^\n]*?"
     if strict and piece.role == "time" and before.endswith("[") and stop == "]":
         return rb"[^\]\n]{0,%d}" % _LONGEST_TIME

@@ -145,6 +145,14 @@ def test_a_name_with_spaces_hides_no_request(name: str, wish: Wish) -> None:
     assert list(columns.users) == [name.encode()]
 
 
+def test_a_name_with_spaces_in_front_of_quotes_hides_no_request() -> None:
+    line = b'203.0.113.9 - x y "GET /x HTTP/1.1" 401 9\n'
+
+    columns = build(parse('$remote_addr - $remote_user "$request" $status $body_bytes_sent'), Wanted("address", ""))
+
+    assert list(columns.columns(line).heads) == [b'GET /x HTTP/1.1" 401']
+
+
 @pytest.mark.parametrize(
     ("value", "timed"), [("1234567", False), ('"150000"', False), ("0.25", True), ('"0.250"', True), ("0", True)]
 )
