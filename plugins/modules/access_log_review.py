@@ -52,7 +52,7 @@ options:
           - V(auto) finds the combined format with anything behind it, the common one, both with a virtual host in
             front, and JSON.
           - V(json), a name (V(combined), V(common), V(vhost_combined), V(vhost_common), V(main), V(combined_time) and
-            others), or the string of nginx's C(log_format) or Apache's C(LogFormat).
+            others), or the string of nginx's C(log_format) or Apache's C(LogFormat), with its quotes or without.
         type: str
         default: auto
       json_fields:
@@ -60,6 +60,8 @@ options:
           - Where parts of a request stand in lines of JSON, for names that are not found by themselves. Keys are
             C(address), C(user), C(time), C(request), C(method), C(target), C(query), C(status), C(size), C(referer),
             C(agent), C(seconds), C(upstream) and C(forwarded). A point goes into an object, as in C(request.uri).
+          - A time of another unit goes under C(milliseconds), C(microseconds) or C(nanoseconds) in the place of
+            C(seconds). A whole number that nobody said the unit of is not taken for a time.
         type: dict
         default: {}
       address:

@@ -105,21 +105,24 @@ def test_what_is_open_held_linked_or_not_writable_stays(fleet, controller):
 
 
 def test_a_hold_above_and_other_file_systems_below_are_seen(fleet, controller):
-    sh(fleet, "mkdir /srv/shop/logs/disk; mount -t tmpfs tmpfs /srv/shop/logs/disk")
+    sh(fleet, "mkdir /srv/shop/logs/bound /srv/shop/logs/disk; mount -t tmpfs tmpfs /srv/shop/logs/disk")
+    sh(fleet, "mount --bind /srv/outside /srv/shop/logs/bound")
     try:
         sh(fleet, "cp -p /srv/outside/* /srv/shop/logs/disk; touch /srv/.hold")
         held = retain(controller)
         sh(fleet, "rm /srv/.hold")
         let_go = retain(controller)
-        assert sh(fleet, "ls /srv/shop/logs/disk | wc -l") == both("8\n")
+        assert sh(fleet, "ls /srv/shop/logs/disk | wc -l; ls /srv/outside | wc -l") == both("8\n8\n")
     finally:
-        sh(fleet, "umount /srv/shop/logs/disk")
+        sh(fleet, "umount /srv/shop/logs/disk /srv/shop/logs/bound")
     assert each(held, lambda result: result["plan"]) == both([])
     assert each(held, lambda result: set(why(result).values())) == both({"/srv/.hold holds it"})
     assert each(let_go, lambda result: len(result["applied"])) == both(5)
     for result in let_go.values():
         folder = next(one for one in result["findings"] if one["check"] == "logs.retention_folder")
-        assert (folder["status"], folder["evidence"]) == ("skipped", ["/srv/shop/logs/disk is another file system"])
+        assert (folder["status"], folder["evidence"]) == ("skipped", [
+            "/srv/shop/logs/bound is mounted there from elsewhere", "/srv/shop/logs/disk is another file system",
+        ])  # fmt: skip
 
 
 def test_a_disk_that_is_full_keeps_everything_until_there_is_room_for_the_manifest(fleet, controller):

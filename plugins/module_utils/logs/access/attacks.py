@@ -43,7 +43,7 @@ _SUSPICIOUS = re.compile(
     rb"|hnap|gof|gpon|api/j|console|v1/\.|sql|word|latest|instance|server-|debug/|trinity|shell|nikto|acun|nets|test|think"
     rb"|_)"
     rb"|169\.254|-expression|-webrequest|think|invoke|hello\.|jndi|script|passwd|proto__|allow_url|_method=|auto_prep"
-    rb"|disable_f|rO0AB|aced0005",
+    rb"|disable_f|rO0AB|aced0005|classloader|constructor|proc/self",
     re.IGNORECASE,
 )
 #: What a rule of the class cannot do without, looked for before its rules are tried.
@@ -123,7 +123,8 @@ class Judge:
         pieces = [path, *query.split(b"&", MAX_PARAMETERS)[:MAX_PARAMETERS]] if query else [path]
         if len(target) > MAX_TARGET:
             pieces = _fitted(pieces)
-        path_text = decode(pieces[0], plus=False)
+        # A plus is no space in a path, yet much that takes paths apart makes one of it, and so do those who probe.
+        path_text = decode(pieces[0], plus=True)
         parts = [path_text, *(decode(piece, plus=True) for piece in pieces[1:])]
         texts = {
             "all": _unnested(SEPARATOR.join(parts)),

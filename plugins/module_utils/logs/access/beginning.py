@@ -20,7 +20,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
 #: So many bytes are looked at for a time; within as many it is looked for line by line.
 _WINDOW = 1 << 16
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-#: The times of nginx, Apache and their JSON: $time_local and %t, $time_iso8601, $msec. The first of a line is its own.
+#: The times of nginx, Apache and their JSON: $time_local and %t, $time_iso8601, $msec.
 _STAMP = re.compile(
     rb"(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d\d:\d\d:\d\d) (?P<zone>[-+]\d{4})"
     rb"|(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(?P<offset>Z|[-+]\d\d:?\d\d)"
@@ -75,11 +75,19 @@ def _line_since(descriptor: int, low: int, size: int, oldest: datetime) -> int:
 
 
 def _time_at(descriptor: int, offset: int) -> datetime | None:
-    """The time of the first line that begins at or after an offset and has one."""
+    """The time of the first line that begins at or after an offset and has one.
+
+    Of several the latest: others are what somebody asked for (``?since=``) or called himself, and one that is too late
+    only has the log begun too early.
+    """
     text = os.pread(descriptor, _WINDOW, offset)
     begin = text.find(b"\n") + 1 if offset else 0
     match = _STAMP.search(text, begin)
-    return moment_of(match) if match else None
+    if match is None:
+        return None
+    end = text.find(b"\n", match.start())
+    stamps = _STAMP.finditer(text, match.start(), end if end >= 0 else len(text))
+    return max((moment for moment in map(moment_of, stamps) if moment), default=None)
 
 
 def moment_of(match: re.Match[bytes]) -> datetime | None:

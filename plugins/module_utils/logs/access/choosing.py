@@ -24,7 +24,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.jsonlines import (
     DIVISORS,
+    UNITS,
     JsonLines,
+    has_unit,
     names_in,
 )
 
@@ -79,7 +81,7 @@ def expression_for(made: Format, wish: Wish, how: str, *, note: str = "") -> Cho
     address = wish.address if wish.address in roles else ""
     return Chosen(
         parser=build(made, Wanted(address=address, seconds=seconds if seconds in roles else "")),
-        how=how,
+        how=_lacking(how, address),
         divisor=made.divisor(seconds),
         forwarded=address == "forwarded",
         timed=seconds in roles,
@@ -87,27 +89,45 @@ def expression_for(made: Format, wish: Wish, how: str, *, note: str = "") -> Cho
     )
 
 
+def _lacking(how: str, address: str) -> str:
+    return how if address else f"{how}; it has no address of the kind that is wanted, so none is told"
+
+
 def _mostly_json(sample: Sequence[bytes]) -> bool:
     return sum(line.lstrip().startswith(b"{") for line in sample) > len(sample) * _ENOUGH
 
 
 def _json(wish: Wish, sample: Sequence[bytes]) -> Chosen | None:
-    names = names_in(sample, wish.json_fields or {})
+    given = dict(wish.json_fields or {})
+    unit = next((unit for unit in UNITS if unit in given), "")
+    if unit:
+        given["seconds"] = given.pop(unit)
+    names = names_in(sample, given)
     if "status" not in names or not ("request" in names or "target" in names):
         return None
     seconds = wish.time if wish.time != "auto" else "seconds" if "seconds" in names else "upstream"
-    address = wish.address if wish.address in names else "address"
+    address = wish.address if wish.address in names else ""
+    name, note = names.get(seconds, ""), ""
+    if name and seconds not in given and not has_unit(name, sample):
+        del names[seconds]
+        note = (
+            f"'{name}' is a whole number, of seconds, milliseconds, microseconds or nanoseconds; say which with that "
+            "key in json_fields"
+        )
     return Chosen(
         parser=JsonLines(names, address=address, seconds=seconds),
-        how="the lines are JSON" if wish.format == "auto" else "the format is JSON as the option says",
-        divisor=DIVISORS.get(names.get(seconds, ""), 1.0),
+        how=_lacking(
+            "the lines are JSON" if wish.format == "auto" else "the format is JSON as the option says", address
+        ),
+        divisor=UNITS[unit] if unit and seconds == "seconds" else DIVISORS.get(name, 1.0),
         forwarded=address == "forwarded",
         timed=seconds in names,
+        note=note,
     )
 
 
 _COMBINED_LINE = re.compile(
-    rb'\S+ \S+ \S+ \[[^\]]+\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-) "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"(.*)'
+    rb'\S+ (?:- .*?|\S+ \S+) \[[^\]]{1,64}\] "(?:[^"\\]|\\.)*" \d{3} (?:\d+|-) "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"(.*)'
 )
 _TAIL_TOKEN = re.compile(rb'([A-Za-z_]{1,30}[=:])?("(?:[^"\\]|\\.)*"|\S+)')
 _FIGURE = re.compile(rb"\d+\.\d{3,6}|-")

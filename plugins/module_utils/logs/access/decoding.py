@@ -46,7 +46,7 @@ def _overlong(found: re.Match[str]) -> str:
 
 
 def decode(raw: bytes, *, plus: bool) -> str:
-    """A path or a parameter (``plus`` for the latter) decoded, in lower case, comments and surplus spaces gone.
+    """A path or a parameter decoded, in lower case, comments and surplus spaces gone; ``plus`` stands for a space.
 
     Ends of lines stay: they part commands of a shell and fields of a header.
     """

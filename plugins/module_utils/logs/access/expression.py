@@ -242,6 +242,14 @@ def _body(pieces: Sequence[Piece], at: int, *, strict: bool) -> bytes:
     stop = following[0]
     if strict and piece.role in _STRICT_FIGURES:
         return _STRICT_FIGURES[piece.role]
+    if strict and piece.role == "user" and following[:2] in (" [", ' "'):
+        # Whoever is asked for a name may give one with spaces, and nginx writes them as they are. What comes behind it
+        # is in quotes, perhaps with a time in brackets before, and no name can write a quote.
+        return rb"[^\n]*?"
+    if strict and piece.role == "time" and before.endswith("[") and stop == "]":
+        return rb"[^\]\n]{0,%d}" % _LONGEST_TIME
+    if piece.blanks and stop == " ":
+        return rb"[^ \n]*(?: [^ \n]*){%d}" % piece.blanks
     if stop == " " and piece.role in _WITH_SPACES and piece.text not in ("$msec", "$time_iso8601"):
         return _WITH_SPACES[piece.role]
     if stop == '"' and before.endswith('"') and strict:
@@ -256,6 +264,8 @@ def _body(pieces: Sequence[Piece], at: int, *, strict: bool) -> bytes:
 
 #: What runs to a byte that it cannot hold would find nothing in less of it; Python 3.11 can be told so.
 _POSSESSIVE = b"+" if sys.version_info >= (3, 11) else b""
+#: Bytes of a time in brackets; that it is bounded keeps a name full of brackets from being slow.
+_LONGEST_TIME = 64
 _UPSTREAM = rb"[-0-9.]*(?:(?:, | : )[-0-9.]*)*"
 _STRICT_FIGURES = {"status": rb"[0-9]{3}", "size": rb"[0-9]+|-", "upstream": _UPSTREAM, "seconds": rb"[0-9.]+|-"}
 _STRICT_FIGURES = {role: rb"(?:%b)" % body for role, body in _STRICT_FIGURES.items()}

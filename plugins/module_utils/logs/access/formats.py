@@ -90,15 +90,24 @@ NAMED: Mapping[str, str] = {
 
 _NGINX = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _APACHE = re.compile(r"%(%)|%(?:!?\d{3}(?:,\d{3})*)?([<>])?(?:\{([^}]*)\})?(\^?[A-Za-z]{1,2})")
+#: ``log_format main '...' '...';`` and ``LogFormat "..." combined``, each also without what stands around the quotes.
+_NGINX_DIRECTIVE = re.compile(
+    r"\s*(?:log_format\s+\S+\s+(?:escape=\w+\s+)?)?(?P<quoted>'[^']*'(?:\s+'[^']*')*)\s*;?\s*"
+)
+_APACHE_DIRECTIVE = re.compile(r"\s*(?:LogFormat\s+)?\"(?P<quoted>%(?:[^\"\\]|\\.)*)\"(?:\s+[\w-]+)?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A literal (``role`` empty), or a variable with what it means, its name, and its unit's share of a second."""
+    """A literal (``role`` empty), or a variable with what it means, its name, and its unit's share of a second.
+
+    ``blanks`` is how many spaces a variable always holds, as Apache's ``%{%F %T}t`` does.
+    """
 
     role: str
     text: str
     divisor: float = 1.0
+    blanks: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,7 @@ class Format:
 
 def parse(raw: str, *, option: str = "format") -> Format:
     """A format by its name, or the string of ``log_format`` or ``LogFormat``. Raises OptionError."""
-    text = NAMED.get(raw, raw).strip("\n")
+    text = NAMED.get(raw, "") or _unwrapped(raw)
     if _NGINX.search(text):
         pieces = _nginx_pieces(text)
     elif _APACHE.search(text):
@@ -130,6 +139,16 @@ def parse(raw: str, *, option: str = "format") -> Format:
     made = Format(tuple(_joined(pieces)), backslash_quotes=raw in NAMED or not _NGINX.search(text))
     _require_usable(made, raw, option)
     return made
+
+
+def _unwrapped(raw: str) -> str:
+    """A format as it stands in a server's configuration: without its directive and its quotes, in one piece."""
+    nginx = _NGINX_DIRECTIVE.fullmatch(raw)
+    if nginx:
+        parts = re.findall(r"'([^']*)'", nginx["quoted"])
+        return "".join(parts).replace("\\t", "\t")
+    apache = _APACHE_DIRECTIVE.fullmatch(raw)
+    return apache["quoted"] if apache else raw.strip("\n")
 
 
 def _nginx_pieces(text: str) -> list[Piece]:
@@ -156,7 +175,8 @@ def _apache_pieces(text: str) -> list[Piece]:
             # %{c}a is the peer's address as %a is without mod_remoteip; every other argument makes another variable.
             key = letter if argument is None or letter == "a" else f"{{{argument.lower()}}}{letter}"
             role, divisor = APACHE_DIRECTIVES.get(key, ("other", 1.0))
-            pieces.append(Piece(role, match[0], divisor))
+            blanks = argument.count(" ") if argument and letter == "t" else 0
+            pieces.append(Piece(role, match[0], divisor, blanks))
     return [*pieces, Piece("", text[at:])]
 
 

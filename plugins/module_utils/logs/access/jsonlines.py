@@ -34,6 +34,8 @@ FIELD_NAMES: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 #: Traefik counts in nanoseconds.
 DIVISORS: Mapping[str, float] = {"Duration": 1e9, "OriginDuration": 1e9}
+#: What the user may say in the place of ``seconds``, and by what it is divided to become them.
+UNITS: Mapping[str, float] = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 
 
 @dataclass
@@ -66,33 +68,34 @@ class JsonLines:
         rows = _objects(block[at : end if end >= 0 else len(block)] + b"\n")
         if not rows or not isinstance(rows[0], dict):
             return None
-        return {role: self._text(rows[0], role) for role in self._paths}
+        return {**{role: self.text(rows[0], role) for role in self._paths}, "address": self.text(rows[0], self.address)}
 
     def _column(self, rows: Sequence[Mapping[str, Any]], role: str) -> Sequence[bytes]:
         if role not in self._paths:
             return ()
         path = self._paths[role]
         if len(path) > 1:
-            return [self._text(row, role) for row in rows]
+            return [self.text(row, role) for row in rows]
         name = path[0]
         return [_encoded(row.get(name)) for row in rows]
 
-    def _text(self, row: Mapping[str, Any], role: str) -> bytes:
+    def text(self, row: Mapping[str, Any], role: str) -> bytes:
+        """A part of a request as a log would write it, ``-`` where there is none."""
         value: Any = row
         for step in self._paths.get(role, ("",)):
             value = value.get(step) if isinstance(value, dict) else None
         return _encoded(value[0] if isinstance(value, list) and value else value)
 
     def _head(self, row: Mapping[str, Any]) -> bytes:
-        status = self._text(row, "status")
+        status = self.text(row, "status")
         request = row.get("request") if self.names.get("request") == "request" else None
         if isinstance(request, str):
             return b'%b" %b' % (request.encode("utf-8", "replace"), status)
-        target = self._text(row, "target")
-        query = self._text(row, "query") if b"?" not in target else b"-"
+        target = self.text(row, "target")
+        query = self.text(row, "query") if b"?" not in target else b"-"
         if query not in (b"-", b""):
             target += b"?" + query.lstrip(b"?")
-        return b'%b %b HTTP" %b' % (self._text(row, "method"), target, status) if target != b"-" else b""
+        return b'%b %b HTTP" %b' % (self.text(row, "method"), target, status) if target != b"-" else b""
 
 
 def _encoded(value: object) -> bytes:
@@ -135,6 +138,19 @@ def names_in(sample: Sequence[bytes], given: Mapping[str, str]) -> dict[str, str
                 if there:
                     found[role] = there
     return found
+
+
+def has_unit(name: str, sample: Sequence[bytes]) -> bool:
+    """Whether the times under a name can be taken for what they are said to be, or for seconds.
+
+    Whole numbers are of whatever unit: Echo writes nanoseconds, Apache's %D is microseconds, others milliseconds.
+    """
+    if name in DIVISORS:
+        return True
+    reader = JsonLines({"seconds": name})
+    values = [reader.text(row, "seconds") for row in _objects(b"\n".join(sample) + b"\n") if isinstance(row, dict)]
+    figures = [value for value in values if value not in (b"-", b"0")]
+    return not figures or not all(value.isdigit() for value in figures)
 
 
 def _has(row: Mapping[str, Any], name: str) -> bool:

@@ -18,7 +18,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Judge
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.choosing import Wish
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Patterns, patterns
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.jsonlines import FIELD_NAMES
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.jsonlines import FIELD_NAMES, UNITS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rules.rule import CLASSES
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.files import require_pattern
 
@@ -130,10 +130,13 @@ def _read_log(entry: Mapping[str, Any], option: str) -> Log:
         _require_role(made, entry, option)
     fields = entry.get("json_fields") or {}
     for role, name in fields.items():
-        if role not in FIELD_NAMES:
-            raise OptionError(f"{option}.json_fields", role, f"keyed by some of {', '.join(FIELD_NAMES)}")
+        if role not in FIELD_NAMES and role not in UNITS:
+            raise OptionError(f"{option}.json_fields", role, f"keyed by some of {', '.join((*FIELD_NAMES, *UNITS))}")
         if not isinstance(name, str) or not name:
             raise OptionError(f"{option}.json_fields.{role}", name, "the name of a field, such as request.uri")
+    times = [role for role in ("seconds", *UNITS) if role in fields]
+    if len(times) > 1:
+        raise OptionError(f"{option}.json_fields", times[1], f"absent beside {times[0]}: a time has one unit")
     wish = Wish(
         format=raw, json_fields=fields, address=entry.get("address") or "address", time=entry.get("time") or "auto"
     )
@@ -158,4 +161,8 @@ def _read_allowed(entry: Mapping[str, Any], option: str) -> tuple[str, frozenset
     for at, kind in enumerate(classes):
         if kind not in CLASSES:
             raise OptionError(f"{option}.classes[{at}]", kind, f"one of {', '.join(CLASSES)}")
+    if not entry["route"].strip():
+        raise OptionError(
+            f"{option}.route", entry["route"], "a glob of routes with the method, such as GET /api/query*"
+        )
     return entry["route"], frozenset(classes)

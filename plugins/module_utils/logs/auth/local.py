@@ -47,7 +47,10 @@ _SU = re.compile(r"(FAILED SU )?\(to (.*)\) (\S+) on (\S+)$", re.DOTALL)
 _SU_OLD = re.compile(r"(Successful|FAILED) su for (.*) by (\S+)$", re.DOTALL)
 _SU_NOISE = re.compile(r"[+-] \S+ \S+:\S+$")
 
-_ROOT_LOGIN = re.compile(r"(?:DIALUP AT \S+|ROOT LOGIN ON|ROOT LOGIN) '?([^\s']+)'?(?: FROM '?([^\s']+)'?)?")
+#: util-linux in capitals, shadow as ``ROOT LOGIN  on '/dev/tty1' from 'host'``.
+_ROOT_LOGIN = re.compile(
+    r"(?:DIALUP AT \S+|ROOT LOGIN {1,2}(?:ON|on)|ROOT LOGIN) '?([^\s']+)'?(?: (?:FROM|from) '?([^\s']+)'?)?"
+)
 _LOGIN_NOISE = ("FAILED LOGIN", "LOGIN ON ", "DIALUP AT ", "TOO MANY LOGIN TRIES", "pam_")
 
 
@@ -130,6 +133,7 @@ _ACCOUNT_LINES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"group '(?P<name>.*)' removed$"), "group {name} removed"),
     (re.compile(r"add '(?P<name>[^']*)' to group '(?P<group>[^']*)'$"), "{name} added to group {group}"),
     (re.compile(r"user (?P<name>\S+) added by (?P<by>\S+) to group (?P<group>\S+)$"), "{name} added to group {group}"),
+    (re.compile(r"members of group (?P<group>\S+) set by \S+ to (?P<name>\S+)$"), "members of group {group}: {name}"),
     (re.compile(r"user (?P<name>\S+) removed by (?P<by>\S+) from group (?P<group>\S+)$"), "{name} taken from a group"),
     (re.compile(r"delete '(?P<name>[^']*)' from group '[^']*'$"), "{name} taken from a group"),
     (re.compile(r"change user '(?P<name>[^']*)' UID from '\d+' to '(?P<uid>\d+)'"), "user {name} got UID {uid}"),

@@ -223,8 +223,8 @@ class Review:
             source.passwords += amount
 
     def _pam(self, event: Event, line: Line, amount: int) -> None:
-        if not senders.ours(line.program):
-            # A service of which PAM alone tells.
+        if not senders.ours(line.program) or (line.program == "login" and not event.address):
+            # A service of which PAM alone tells, as it does of who stands before the host.
             method = event.method or line.program
             failed = replace(event, kind=Kind.FAILED, method=method, count=amount)
             self._fail(failed, line.when, amount)

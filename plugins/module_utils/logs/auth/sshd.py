@@ -35,6 +35,8 @@ _FROM = re.compile(r" from (\S+) port \d+ ssh2(?=: |$)", re.DOTALL)
 _FINGERPRINT = r"(?:SHA256:[A-Za-z0-9+/]{43}=?|MD5:[0-9a-f:]{47}|\(null\))"
 _KEY = re.compile(rf"[A-Za-z0-9@.+-]+ ({_FINGERPRINT})")
 _SIGNED = re.compile(rf" \(serial \d{{1,20}}\) CA [A-Za-z0-9@.+-]+ {_FINGERPRINT}")
+#: ``: alice@EXAMPLE.COM`` behind a login by Kerberos (auth2_record_info).
+_PRINCIPAL = re.compile(r": [^\s:]{1,255}")
 _IDENTITY = " ID "
 _CLIENT_USER, _CLIENT_HOST = ', client user "', '", client host "'
 #: Methods whose proof is a key, about which more stands behind the address.
@@ -115,7 +117,7 @@ def _verdict(verdict: re.Match[str]) -> Event | None:
     for place in _FROM.finditer(message, verdict.end() - 1):
         user, extra = message[verdict.end() : place.start()], message[place.end() :]
         # Behind the address of a password nothing stands: what is not at the end is part of the name.
-        if not extra:
+        if not extra or (method.startswith("gssapi-") and _PRINCIPAL.fullmatch(extra)):
             readings.append((user, place[1], ""))
         elif by_key and len(user) <= MAX_USER * 4:
             fingerprint = _fingerprint(extra)

@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock, Deadline, iso
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Effect, NotNeeded, Step, Unachieved
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.descriptors import Descriptors
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import vacuum
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.manifest import Manifest
@@ -91,8 +92,11 @@ class Doer:
             self.manifest.write("kept", {"path": found.path, "reason": str(error.strerror)}, now=self.clock.now())
             raise MaintenanceError(f"It could not be removed: {error.strerror}.") from error
         if _identity(folder, found.name) == (found.device, found.inode):
-            raise Unachieved("It was removed, and is there all the same.")
-        self.manifest.write("removed", {"path": found.path}, now=self.clock.now())
+            raise MaintenanceError("It was removed, and is there all the same.")
+        try:
+            self.manifest.write("removed", {"path": found.path}, now=self.clock.now())
+        except StateError as error:
+            raise Unachieved(f"It was removed, and that is not written down: {error}") from error
         return Effect(
             before={key: facts[key] for key in ("class", "bytes", "mtime", "sha256") if key in facts},
             after={"present": False},

@@ -56,6 +56,8 @@ def class_findings(
     """Two for each class: what was or would be removed, and what stays beyond its time."""
     planned = {one.generation.path for one in going}
     done = {entry["target"] for entry in execution.applied} if execution else set()
+    # What is gone is gone, although the manifest does not say so.
+    done |= {entry["target"] for entry in execution.failed if entry["done"]} if execution else set()
     late = {one.generation.path for one in waiting}
     for kind in dict.fromkeys(root.kind for root in verdicts):
         mine = [one for root, ones in verdicts.items() if root.kind == kind for one in ones]

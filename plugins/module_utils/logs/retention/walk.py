@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -205,18 +206,24 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection
             status="skipped",
         )
     descriptor = open_folder(path)
+    twins = _identities(others, mounts)
     try:
-        device, held = os.fstat(descriptor).st_dev, hold_over(descriptor, path)
+        facts, held = os.fstat(descriptor), hold_over(descriptor, path)
     except OSError:
         os.close(descriptor)
         raise
+    twin = twins.get((facts.st_dev, facts.st_ino))
+    if twin:
+        os.close(descriptor)
+        raise NoFolder(f"{clean(path)} is not walked: it is {twin} by another name, which has a policy of its own")
     walker = _Walker(
         result,
         root=path,
-        device=device,
+        device=facts.st_dev,
         recurse=recurse,
-        remote={point: mount.kind for point, mount in mounts.items() if mount.over_network},
+        mounts=mounts,
         others=others,
+        twins=twins,
         called=called,
         until=clock.monotonic() + MAX_SECONDS,
         clock=clock,
@@ -225,15 +232,31 @@ def walk(path: str, *, recurse: bool, others: frozenset[str], called: Collection
     return result
 
 
+def _identities(folders: Collection[str], mounts: Mapping[str, Mount]) -> dict[tuple[int, int], str]:
+    """The folders by device and inode: a bind mount gives one a second path. None on a network is asked."""
+    found: dict[tuple[int, int], str] = {}
+    for folder in folders:
+        above = max((point for point in mounts if _is_below(folder, point)), key=len, default="")
+        if above and mounts[above].over_network:
+            continue
+        with suppress(OSError):
+            facts = os.lstat(folder)
+            found[facts.st_dev, facts.st_ino] = folder
+    return found
+
+
 @dataclass
 class _Walker:
     result: Walk
     root: str
     device: int
     recurse: bool
-    #: Points and kinds of network file systems: one whose server is dead would hold up whoever looks at it.
-    remote: Mapping[str, str]
+    #: By their points. What is mounted from elsewhere lies elsewhere, under holds and policies of its own; and a server
+    #: that is dead would hold up whoever looks at it.
+    mounts: Mapping[str, Mount]
     others: frozenset[str]
+    #: The same folders by device and inode.
+    twins: Mapping[tuple[int, int], str]
     called: Collection[str]
     until: float
     clock: Clock
@@ -265,8 +288,9 @@ class _Walker:
         # A folder with a policy of its own is for that to look after.
         if below in self.others:
             return
-        if below in self.remote:
-            self.result.passed.append(f"{below} is another file system ({self.remote[below]})")
+        mount = self.mounts.get(below)
+        if mount and mount.over_network:
+            self.result.passed.append(f"{below} is another file system ({mount.kind})")
             return
         try:
             facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -276,6 +300,13 @@ class _Walker:
                 return
             if facts.st_dev != self.device:
                 self.result.passed.append(f"{below} is another file system")
+                return
+            if mount:
+                self.result.passed.append(f"{below} is mounted there from elsewhere")
+                return
+            twin = self.twins.get((facts.st_dev, facts.st_ino))
+            if twin:
+                self.result.passed.append(f"{below} is {twin} by another name")
                 return
             if not depth:
                 self.result.passed.append(f"{below} is below more than {MAX_DEPTH} folders")

@@ -52,7 +52,7 @@ class Format:
 #: with which a word begins, so words begin with few different ones here, and first of all with an ``e``, as most have
 #: one; where an end is in other words too (catalina, organic), what stands behind the word is asked for.
 _WORDS = r"err|emerg|evere|exception|eback \(most|ed (promise )?rejection|alert|atal([^a-z]|$)|anic([^a-z]|$)|crit"
-_CRASHES = r"egfault|entation fault|e dumped|emory: |ernel bug|kill"
+_CRASHES = r"egfault|entation fault|e dumped|emory: |ernel bug|kill|able to handle|anicked at|erminate called|^fail: "
 _TEXT = rf"{_WORDS}|{_CRASHES}|^[ef][0-9]|\]: ( |#011)|^[[:space:]]|^node\.js v[0-9]"
 
 #: ``Nov 25 10:00:00 host program[123]: `` or the same with an ISO time: rsyslog's two formats, and journalctl's.

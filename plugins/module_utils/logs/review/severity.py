@@ -34,6 +34,8 @@ _OWN = re.compile(
         ({_ANY})(?![a-z0-9]))
     |(?<![\w/.=&?%+\-'"$@\#])({_UPPER})(?![\w/.=&?%+\-'"@\#])
     |(?:^|[:\]>|)\-]\s{{1,2}}|\dZ?\s)(?i:({_ANY})):(?:\s|$)
+    # Monolog's channel and level: [2026-11-25T10:00:00+00:00] production.ERROR: ...
+    |^\[[^\]]{{10,40}}\]\s[\w-]{{1,40}}\.({_UPPER}):\s
     """.encode(),
     re.VERBOSE,
 )
@@ -43,13 +45,18 @@ _KLOG_LEVELS: dict[bytes, Level] = {b"I": "low", b"W": "warning", b"E": "error",
 #: What tells of an error without a level.
 _FATAL_WITHOUT_LEVEL = re.compile(
     rb"(?:^|\s)panic: |fatal error: |[Ss]egmentation fault|segfault at |core dumped|[Oo]ut of memory: |oom-kill"
-    rb"|kernel BUG at |Kernel panic "
+    rb"|kernel BUG at |Kernel panic |BUG: unable to handle |^thread '[^']{0,80}' (?:\(\d+\) )?panicked at "
+    rb"|^terminate called (?:after throwing|without an active) "
 )
 _ERROR_WITHOUT_LEVEL = re.compile(
     rb"Traceback \(most recent call last\):|^Exception in thread|[Uu]nhandled (?:promise )?(?:rejection|exception)"
     rb"|[Uu]ncaught [A-Za-z]*(?:Error|[Ee]xception)"
     rb"|(?:^|\s)(?:[A-Za-z_$][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error)(?=:|\s|$)"
     rb"|^(?:[A-Z]\w{0,60})?(?:Error|Exception)(?::\s|$)"
+    # A disk that fails, in a file of syslog, to which the kernel's own level does not come.
+    rb"|\bI/O error\b|\b(?:EXT[234]-fs|BTRFS|F2FS-fs) (?:error|critical) \(|\bXFS \([\w-]{1,32}\): .{0,60}[Ee]rror"
+    # The console of .NET.
+    rb"|^fail: "
 )
 #: A request in the common or combined format says how a client was answered; its review is access_log_review.
 _REQUEST = re.compile(rb'\S+ \S+ \S+ \[[^\]]{10,40}\] "')

@@ -132,6 +132,9 @@ def _require(entry: Mapping[str, Any], place: str) -> None:
         if _names_rotated(path.rpartition("/")[2]):
             expected = "a log or a glob that does not match rotated logs too, such as /srv/shop/logs/*.log"
             raise OptionError(f"{place}.paths[{at}]", path, expected)
+        for other in entry["paths"][:at]:
+            if overlap(path, other):
+                raise OptionError(f"{place}.paths[{at}]", path, f"a log that {other} does not name already")
     for option, least, most, expected in (
         ("keep", 1, 10000, "a whole number of old logs from 1 to 10000"),
         ("max_size", 0, 2**50, "a size such as 100M, or 0 for none"),
@@ -169,13 +172,9 @@ def _require_tell(tell: Mapping[str, Any] | None, place: str) -> None:
 
 def render(entry: Mapping[str, Any]) -> str:
     """The file of a rule. Every setting is named, so that nothing in /etc/logrotate.conf changes what it does."""
-    settings = [entry["frequency"]]
-    if entry["max_size"]:
-        settings.append(f"maxsize {entry['max_size']}")
-    settings.append(f"rotate {entry['keep']}")
-    if entry["max_age_days"]:
-        settings.append(f"maxage {entry['max_age_days']}")
-    settings += ["missingok", "notifempty", "nomail", "noolddir"]
+    settings = [entry["frequency"], f"maxsize {entry['max_size']}", "minsize 0", "minage 0"]
+    settings += [f"rotate {entry['keep']}", "start 1", f"maxage {entry['max_age_days']}"]
+    settings += ["missingok", "notifempty", "nomail", "noolddir", "nocopy", "noshred"]
     settings += ["compress", "delaycompress"] if entry["compress"] else ["nocompress"]
     if entry["date_names"]:
         settings += [

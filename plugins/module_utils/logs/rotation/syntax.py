@@ -66,8 +66,11 @@ class _Reader:
     def line(self, number: int, text: str) -> None:
         rest = text.strip()
         if self.in_script:
-            self.in_script = rest != "endscript"
-            return
+            word = _KEYWORD.match(rest)
+            if not word or word.group() != "endscript":
+                return
+            # What stands behind it, a comment or a brace, is read on.
+            self.in_script, rest = False, rest[word.end() :].lstrip()
         while rest and not rest.startswith("#"):
             if self.names or (self.rule is None and rest[0] in "/\"'~"):
                 rest = self._names(number, rest)

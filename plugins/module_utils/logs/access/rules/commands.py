@@ -181,7 +181,7 @@ RULES: Sequence[Rule] = (
         "rce",
         r"child_process",
         r"process\s?\.\s?(?:mainmodule|binding|env)\b",
-        r"constructor\s?\.\s?(?:constructor|prototype)",
+        r"constructor\s?(?:\.|\[\s?['\"]?)\s?(?:constructor|prototype)",
         r"__proto__",
         r"_\$\$nd_func\$\$",
     ),

@@ -132,6 +132,7 @@ RULES: Sequence[Rule] = (
             r"(?:pem|p12|pfx|jks|kdbx))(?=$|\x1f)"
         ),
         r"/(?:debug|errors?|laravel)\.log(?=$|\x1f)",
+        r"/docker-compose(?:[.-]\w{1,20})?\.ya?ml(?=$|\x1f)",
         r"/(?:web\.config|web-inf/|meta-inf/)(?=$|[\x1f\w])",
         on="path",
     ),

@@ -19,6 +19,8 @@ SCRIPT_NAMES = (
     r"php\d?|phtml|pht|phar|jspx?|jspf|aspx?|ashx|asmx|cer|cfm|cgi|pl|py|rb|sh|exe"
     r"|dll|bat|ps1|war|shtml"
 )
+#: The address of another server in a parameter, up to the end of its path.
+REMOTE = r"=\s?(?:https?|ftps?|\\\\)(?::)?//?[^\x1f]{1,200}?"
 
 RULES: Sequence[Rule] = (
     rule(
@@ -44,8 +46,17 @@ RULES: Sequence[Rule] = (
         (
             r"\x1f(?:[\w\[\]]{0,20}_?(?:path|root|dir|include|inc|file|page|template|tpl"
             r"|module|mosconfig_absolute_path|document|folder|lib|skin|content|layout|conf"
-            r"|config|lang|load|read|view|cont|plugin|theme|img|src))=\s?(?:https?|ftps?"
-            r"|\\\\)(?::)?//?[^\x1f]{1,200}?(?:\.(?:txt|inc|dat|log|gif|jpe?g|png|"
+            r"|config|lang|load|read|view|cont|plugin|theme))"
+            + REMOTE
+            + r"(?:\.(?:txt|inc|dat|log|gif|jpe?g|png|"
+            + SCRIPT_NAMES
+            + r")\??(?=$|\x1f)|\?$|\?\x1f)"
+        ),
+        # Whoever makes thumbnails asks for pictures of others all day.
+        (
+            r"\x1f[\w\[\]]{0,20}_?(?:img|src)"
+            + REMOTE
+            + r"(?:\.(?:txt|inc|dat|log|"
             + SCRIPT_NAMES
             + r")\??(?=$|\x1f)|\?$|\?\x1f)"
         ),

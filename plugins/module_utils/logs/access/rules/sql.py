@@ -25,20 +25,24 @@ COMMENTED = r"(?:--(?=$|[\x1f\s+-])|--\s?$|#\s?(?=$|\x1f)|/\*|;\s?--|;%00)"
 
 #: How a value is ended from within; of several parentheses the last one will do.
 BROKEN_OUT = r"['\"`)\d]\s{0,2}"
+#: What may stand between two words: spaces, parentheses, and comments to the end of a line.
+GAP = r"(?:[\s(]|(?:#|--)[^\n\x1f]{0,80}\n)*"
+#: A number may run into it, as in ``1e0union``.
+UNION = r"(?<![a-z_])union\b" + GAP
 
 RULES: Sequence[Rule] = (
     rule(
         "union",
         "sqli",
         (
-            r"\bunion\b[\s(]*(?:(?:all|distinct)\b)?[\s(]*select\b[\s(]*(?:\d|\*|null\b|@@"
+            UNION + r"(?:(?:all|distinct)\b)?" + GAP + r"select\b" + GAP + r"(?:\d|\*|null\b|@@"
             r"|'|\"|char\(|0x|[\w.`@]{1,60}\s?(?:,|\(|--|#|\bfrom\b))"
         ),
     ),
     rule(
         "union-bare",
         "sqli",
-        r"\bunion\b[\s(]*(?:all\b)?[\s(]*select\b",
+        UNION + r"(?:all\b)?" + GAP + r"select\b",
         level=2,
     ),
     rule(

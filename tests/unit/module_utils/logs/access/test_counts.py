@@ -245,6 +245,11 @@ def test_a_finding_says_once_which_log_and_route_it_is_of(review: Review, tmp_pa
         ({"logs": [{"path": "/x", "format": "rubbish"}]}, "Option 'logs\\[0\\].format' is 'rubbish', but must be one of"),
         ({"logs": [{"path": "/x", "format": "combined", "address": "forwarded"}]}, "it has no .http_x_forwarded_for"),
         ({"logs": [{"path": "/x", "json_fields": {"adress": "a"}}]}, "must be keyed by some of address"),
+        ({"allow": [{"route": " "}]}, "must be a glob of routes"),
+        (
+            {"logs": [{"path": "/x", "json_fields": {"seconds": "a", "milliseconds": "b"}}]},
+            "must be absent beside seconds",
+        ),
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(review: Review, options: dict, sentence: str) -> None:
@@ -358,3 +363,19 @@ def test_a_token_that_is_answered_with_404_is_not_told(review: Review, tmp_path:
     assert result["logs"][0]["missing"] == [{"path": "/reset/{token}", "requests": 60}]
     assert of(result, "http_client_errors")["evidence"][0] == "60 requests of what is missing: /reset/{token}"
     assert not any(token in json.dumps(result) for token in tokens)
+
+
+def test_a_time_that_was_asked_for_is_not_the_time_of_its_line(review: Review, tmp_path: Path) -> None:
+    """In JSON the request often stands in front of its time."""
+    begin = datetime.now(timezone.utc) - timedelta(hours=48)
+    rows = [
+        {
+            "uri": f"/x?since=2020-01-01T00:00:00Z&n={n}",
+            "status": 200,
+            "time": (begin + timedelta(minutes=n)).isoformat(),
+        }
+        for n in range(48 * 60)
+    ]
+    log = write(tmp_path / "a.json", *[json.dumps(row) + "\n" for row in rows])
+
+    assert review(log, first_hours=24)["logs"][0]["requests"] >= 24 * 60 - 1

@@ -130,6 +130,97 @@ def test_times_of_apache_have_the_unit_of_their_directive(text: str, divisor: fl
     assert list(columns.times) == [b"1500"]
 
 
+@pytest.mark.parametrize(
+    "name", ["a b", "bob [x] smith", r"x [02/Mar/2026:10:00:00 +0000] \x22GET / HTTP/1.1\x22 200 7"]
+)
+@pytest.mark.parametrize("wish", [Wish(), Wish(format="combined")])
+def test_a_name_with_spaces_hides_no_request(name: str, wish: Wish) -> None:
+    line = f'203.0.113.5 - {name} [02/Mar/2026:10:00:00 +0000] "GET /x HTTP/1.1" 401 9 "-" "curl"'.encode()
+
+    chosen = choose(wish, [line] * 5)
+
+    assert chosen is not None
+    columns = chosen.parser.columns(line + b"\n")
+    assert list(columns.heads) == [b'GET /x HTTP/1.1" 401']
+    assert list(columns.users) == [name.encode()]
+
+
+def test_a_name_with_spaces_in_front_of_quotes_hides_no_request() -> None:
+    line = b'203.0.113.9 - x y "GET /x HTTP/1.1" 401 9\n'
+
+    columns = build(parse('$remote_addr - $remote_user "$request" $status $body_bytes_sent'), Wanted("address", ""))
+
+    assert list(columns.columns(line).heads) == [b'GET /x HTTP/1.1" 401']
+
+
+@pytest.mark.parametrize(
+    ("value", "timed"), [("1234567", False), ('"150000"', False), ("0.25", True), ('"0.250"', True), ("0", True)]
+)
+def test_whole_numbers_of_no_unit_are_not_taken_for_seconds(value: str, timed: bool) -> None:
+    line = f'{{"remote_ip":"203.0.113.5","method":"GET","uri":"/","status":200,"latency":{value}}}'.encode()
+
+    chosen = choose(Wish(), [line] * 5)
+
+    assert chosen is not None
+    assert chosen.timed is timed
+    assert list(chosen.parser.columns(line + b"\n").times) == ([value.strip('"').encode()] if timed else [])
+    assert ("'latency' is a whole number" in chosen.note) is not timed
+
+
+def test_behind_a_proxy_json_lines_tell_the_forwarded_address_or_none() -> None:
+    line = b'{"remote_addr":"192.0.2.1","http_x_forwarded_for":"203.0.113.5","request_uri":"/","status":200}\n'
+    wish = Wish(address="forwarded")
+
+    chosen = choose(wish, [line])
+    without = choose(wish, [line.replace(b"x_forwarded_for", b"other")])
+
+    assert chosen is not None
+    assert (chosen.parser.parse_line(line, 0) or {})["address"] == b"203.0.113.5"
+    assert without is not None
+    assert list(without.parser.columns(line).addresses) == []
+    assert "no address of the kind that is wanted" in without.how
+
+
+def test_the_unit_of_a_whole_number_can_be_said() -> None:
+    line = b'{"remote_ip":"203.0.113.5","method":"GET","uri":"/","status":200,"latency":1234567}'
+
+    chosen = choose(Wish(json_fields={"nanoseconds": "latency"}), [line] * 5)
+
+    assert chosen is not None
+    assert (chosen.timed, chosen.divisor, chosen.note) == (True, 1e9, "")
+    assert list(chosen.parser.columns(line + b"\n").times) == [b"1234567"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        """'$remote_addr - $remote_user [$time_local] "$request" '
+        '$status $body_bytes_sent'""",
+        """log_format  main escape=default  '$remote_addr - $remote_user [$time_local] "$request" '
+        '$status $body_bytes_sent';""",
+        r"""LogFormat "%h %l %u %t \"%r\" %>s %b" common""",
+        r'''"%h %l %u %t \"%r\" %>s %b"''',
+        '%h %l %u [%{%d/%b/%Y:%H:%M:%S %z}t] "%r" %>s %b',
+        '%h %l %u [%{%d/%b/%Y:%T}t %{%z}t] "%r" %>s %b',
+    ],
+)
+def test_a_format_is_taken_as_it_stands_in_the_servers_configuration(raw: str) -> None:
+    line = b'203.0.113.5 - - [02/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5\n'
+
+    columns = build(parse(raw), Wanted("address", "")).columns(line)
+
+    assert list(columns.heads) == [b'GET / HTTP/1.1" 200']
+
+
+@pytest.mark.parametrize("raw", ['%h %{%F %T}t "%r" %>s', '%h %{%a %d %b %T}t "%r" %>s'])
+def test_a_time_of_apache_may_hold_spaces(raw: str) -> None:
+    time = b"2026-03-02 10:00:00" if "%F" in raw else b"Mon 02 Mar 10:00:00"
+
+    columns = build(parse(raw), Wanted("address", "")).columns(b"203.0.113.5 " + time + b' "GET / HTTP/1.1" 200\n')
+
+    assert list(columns.heads) == [b'GET / HTTP/1.1" 200']
+
+
 def test_a_quote_in_what_a_client_sent_cannot_forge_a_status() -> None:
     line = rb'203.0.113.5 - - [02/Mar/2026:10:00:00 +0000] "GET /\" 200 7 \"-\" \"x HTTP/1.1" 404 9 "-" "curl"' + b"\n"
 

@@ -79,6 +79,12 @@ def test_root_at_a_console():
     assert local.parse_login("LOGIN ON tty1 BY alice").kind is Kind.NOISE
 
 
+@pytest.mark.parametrize(("behind", "address"), [("", ""), (" from '192.0.2.1'", "192.0.2.1")])
+def test_root_at_a_console_of_debian_12(behind, address):
+    event = local.parse_login(f"ROOT LOGIN  on '/dev/tty1'{behind}")
+    assert (event.kind, event.user, event.address, event.detail) == (Kind.ACCEPTED, "root", address, "/dev/tty1")
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -86,6 +92,7 @@ def test_root_at_a_console():
         "add 'alice' to group 'sudo'",
         "user alice added by root to group docker",
         "change user 'alice' UID from '1001' to '0'",
+        "members of group sudo set by root to alice,bob",
     ],
 )
 def test_accounts_that_become_mighty(message):

@@ -45,6 +45,18 @@ def test_brute_force_is_the_most_within_the_span(ask, review):
     assert finding.evidence[1].startswith("203.0.113.9: 20 until ")
 
 
+def test_failures_at_the_console_are_for_pam_to_tell(ask, review):
+    words = "pam_unix(login:auth): authentication failure; logname=LOGIN uid=0 euid=0 tty=/dev/tty1 ruser= rhost="
+    for number in range(4):
+        review.take(Line(START + number, "login", f"{words}  user=root", pid="77", uid=0, comm="login"))
+        review.take(
+            Line(START + number, "login", f"FAILED LOGIN ({number + 1}) on '/dev/tty1' FOR 'root', x", pid="77")
+        )
+    (finding,) = ask("auth_failures", review)
+    assert "4 in" in finding.summary
+    assert "users: root: 4" in finding.evidence
+
+
 def test_slow_guessing_is_no_burst_and_counts_all_the_same(ask, review):
     fail(review, 100, every=72.0)
     (burst,) = ask("auth_brute_force", review)

@@ -40,6 +40,14 @@ def facts(message):
             f'Failed hostbased for a from 192.0.2.1 port 4 ssh2: {KEY}, client user "a", client host "b"',
             (Kind.FAILED, "a", "192.0.2.1", "hostbased"),
         ),
+        (
+            "Accepted gssapi-with-mic for a from 192.0.2.1 port 4 ssh2: a/admin@EXAMPLE.COM",
+            (Kind.ACCEPTED, "a", "192.0.2.1", "gssapi-with-mic"),
+        ),
+        (
+            "Failed gssapi-with-mic for invalid user a from 6.6.6.6 port 1 ssh2: a@B from 192.0.2.1 port 4 ssh2",
+            (Kind.FAILED, "a from 6.6.6.6 port 1 ssh2: a@B", "192.0.2.1", "gssapi-with-mic"),
+        ),
         ("Invalid user a b from 192.0.2.1 port 4", (Kind.ANNOUNCED, "a b", "192.0.2.1", "")),
         ("Invalid user a from 6.6.6.6 from 192.0.2.1", (Kind.ANNOUNCED, "a from 6.6.6.6", "192.0.2.1", "")),
         (

@@ -16,7 +16,9 @@ import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mounts import Mount
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state import StateError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention import act, walk
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.retention.manifest import Manifest
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.conftest import Still
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.retention.conftest import (
     make,
@@ -69,6 +71,21 @@ def test_without_a_manifest_nothing_goes(run, logs, tmp_path):
     assert (result["changed"], result["applied"]) == (False, [])
     assert {entry["done"] for entry in result["failures"]} == {False}
     assert len(os.listdir(logs)) == 7
+
+
+def test_what_is_gone_is_told_as_gone_although_the_manifest_is_full(run, logs, monkeypatch):
+    def full(self, event, facts, *, now):
+        if event == "removed":
+            raise StateError("The manifest cannot be written: No space left on device.")
+
+    monkeypatch.setattr(Manifest, "write", full)
+    result = run()
+    assert sorted(os.listdir(logs)) == ["app.log", "app.log.1", "app.log.2", "app.log.3"]
+    assert {entry["done"] for entry in result["failures"]} == {True}
+    assert "It was removed, and that is not written down" in result["failures"][0]["error"]
+    (class_finding,) = [one for one in result["findings"] if one["check"] == "logs.retention"]
+    assert "3 rotated files" in class_finding["summary"]
+    assert "still there" not in class_finding["summary"]
 
 
 def test_the_younger_of_name_and_last_change_is_the_age(run, logs, still):
@@ -191,6 +208,33 @@ def test_audit_folders_below_are_not_touched(run, logs, still):
     policy = [{"class": "system", "paths": [str(logs)]}, {"class": "audit", "paths": [str(below)]}]
     run(policy=policy)
     assert len(os.listdir(below)) == 3
+
+
+def test_what_is_mounted_from_elsewhere_is_left_to_where_it_lies(run, logs, still, monkeypatch):
+    (logs / "bound").mkdir()
+    for number in (1, 2, 3):
+        make(logs / f"bound/b.log.{number}", still, days=900)
+    monkeypatch.setattr(walk, "collect_mounts", lambda: mount(logs / "bound", "ext4"))
+    result = run()
+    assert len(os.listdir(logs / "bound")) == 3
+    assert result["findings"][0]["evidence"] == [f"{logs}/bound is mounted there from elsewhere"]
+
+
+def test_a_folder_is_known_by_itself_and_not_by_its_path(run, logs, still, monkeypatch):
+    """As a bind mount of the folder above shows it: under a second path that no policy names."""
+    audit = logs / "audit"
+    audit.mkdir()
+    for number in (1, 2, 3):
+        make(audit / f"audit.log.{number}", still, days=900)
+    facts, real = os.lstat(audit), os.lstat
+    monkeypatch.setattr(walk.os, "lstat", lambda path, **how: facts if path == "/srv/audit" else real(path, **how))
+    policy = [{"class": "system", "paths": [str(logs)]}, {"class": "audit", "paths": ["/srv/audit"]}]
+    result = run(policy=policy)
+    assert len(os.listdir(audit)) == 3
+    assert result["findings"][0]["evidence"] == [f"{audit} is /srv/audit by another name"]
+    result = run(policy=[{"class": "system", "paths": [str(audit)]}, {"class": "audit", "paths": ["/srv/audit"]}])
+    assert len(os.listdir(audit)) == 3
+    assert "is /srv/audit by another name" in result["findings"][0]["summary"]
 
 
 def test_links_are_not_followed(run, logs, tmp_path, still):

@@ -62,6 +62,13 @@ def test_a_rule_inherits_what_stands_before_it_alone(tree):
     assert second.settings == {"weekly": "", "rotate": "4", "create": "", "dateext": "", "missingok": ""}
 
 
+@pytest.mark.parametrize("end", ["endscript # done\n}", "endscript }", "\tendscript\n}"])
+def test_a_script_ends_as_it_does_for_logrotate(tree, end):
+    tree("shop", f"/srv/a.log {{\n postrotate\n  endscripts\n  x\n {end}\n/srv/b.log {{ daily }}\n")
+    patterns = [rule.patterns for rule in read_configuration(tree.main).rules]
+    assert patterns == [("/srv/a.log",), ("/srv/b.log",), ("/var/log/local.log",)]
+
+
 def test_what_an_included_file_says_outside_of_rules_holds_for_the_next(tree):
     tree("a", "nocreate\nrotate 9\n")
     tree("b", "/srv/b.log { size 5M\n}\n")

@@ -40,8 +40,9 @@ def test_a_rule_names_every_setting_that_matters():
     )
     assert rule.text == (
         "# Written by fleetcare.maintenance.log_rotate; changes by hand are lost with its next run.\n"
-        '"/srv/shop/logs/*.log"\n{\n    daily\n    maxsize 104857600\n    rotate 30\n    maxage 90\n    missingok\n'
-        "    notifempty\n    nomail\n    noolddir\n    compress\n    delaycompress\n    dateext\n"
+        '"/srv/shop/logs/*.log"\n{\n    daily\n    maxsize 104857600\n    minsize 0\n    minage 0\n'
+        "    rotate 30\n    start 1\n    maxage 90\n    missingok\n"
+        "    notifempty\n    nomail\n    noolddir\n    nocopy\n    noshred\n    compress\n    delaycompress\n    dateext\n"
         "    dateformat -%Y%m%d-%H%M%S\n    nocopytruncate\n    create 0640 shop adm\n    su shop adm\n"
         "    sharedscripts\n    postrotate\n"
         "        if systemctl --quiet is-active shop.service; then systemctl kill --kill-who=main --signal=USR1 "
@@ -57,6 +58,7 @@ def test_a_rule_names_every_setting_that_matters():
         ({"name": ""}, "rules[0].name"),
         ({"paths": []}, "rules[0].paths"),
         ({"paths": ["logs/a.log"]}, "rules[0].paths[0]"),
+        ({"paths": ["/srv/shop/*.log", "/srv/shop/a.log"]}, "rules[0].paths[1]"),
         ({"paths": ['/srv/a".log']}, "rules[0].paths[0]"),
         ({"paths": ["/srv/a.log\n{"]}, "rules[0].paths[0]"),
         ({"paths": ["/srv/../etc/a.log"]}, "rules[0].paths[0]"),
