@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import repeat
 from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS, Columns
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Head, script
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import LONG_HEAD, Row
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import LONG_HEAD
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rows import NOTHING, Rows
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.scoring import Scorer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
     MAX_ANSWERED,
@@ -34,16 +34,16 @@ _UNUSUAL = frozenset([b"${", b"{ ", b"{:", *(b"<%c" % letter for letter in b"sSi
 
 
 class Missing(NamedTuple):
-    """A head of what is not there: what takes its rows, and its path."""
+    """A head of what is not there: what takes the numbers of its rows, and its path."""
 
-    take: Callable[[Row], None]
+    take: Callable[[int], None]
     path: bytes
 
 
 class CloserLook:
     """Notes in a tally what single rows are worth telling.
 
-    ``rows`` takes the rows of all heads that were added, in the order of their lines.
+    ``numbers`` takes those of the rows of all heads that were added, in the order of their lines.
     """
 
     def __init__(self, tally: Tally, judge: Scorer, parse_line: ParseLine, *, forwarded: bool) -> None:
@@ -51,19 +51,18 @@ class CloserLook:
         self.judge = judge
         self.parse_line = parse_line
         self.forwarded = forwarded
-        self.rows: list[bytes] = []
+        self.numbers: list[int] = []
         self._heads: dict[bytes, Head] = {}
         self._missing: dict[bytes, Missing] = {}
         #: Heads of what is not there, by the route they would be of: it may turn out to be the application's after all.
         self._provisional: dict[str, list[bytes]] = {}
-        self._failing: set[bytes] = set()
         self._flagged: dict[bytes, Verdict] = {}
         self._flagged_seen: dict[bytes, int] = {}
 
     def add(self, head: bytes, known: Head) -> None:
         """From now on the rows of this head are looked at."""
         if known.part == "missing" and not known.verdict.attack:
-            self._missing[head] = Missing(known.cell.rows.extend, known.path.encode("utf-8", "replace"))
+            self._missing[head] = Missing(known.cell.rows.append, known.path.encode("utf-8", "replace"))
             if len(head) <= LONG_HEAD:
                 self._provisional.setdefault(known.asked, []).append(head)
         else:
@@ -78,40 +77,36 @@ class CloserLook:
         for known in (self._heads, self._missing, self._provisional):
             known.clear()
 
-    def look(self, columns: Columns, places: Sequence[list[bytes]], addresses: Sequence[bytes]) -> None:
-        """Note the rows of a slice, whose lists are ``places``; they are counted in their cells as well."""
-        rows = self.rows
-        heads = [head for head, place in zip(columns.heads, places) if place is rows]
-        values = iter(rows)
+    def look(self, rows: Rows) -> None:
+        """Note the rows that came since the last look; they are counted in their cells as well."""
         missing: list[bytes] = []
-        for head, row in zip(heads, zip(values, values, values)):
+        for number in self.numbers:
+            head = rows.heads[number]
             absent = self._missing.get(head)
             if absent is not None:
-                absent.take(row)
+                absent.take(number)
                 missing.append(absent.path)
                 continue
             known = self._heads[head]
-            known.cell.rows.extend(row)
-            self._note(head, known, row)
-        rows.clear()
+            known.cell.rows.append(number)
+            self._note(known, rows, number)
         if missing:
             self.tally.missing.update(missing)
-        for head in heads:
+        for head in {rows.heads[number] for number in self.numbers}:
             if len(head) > LONG_HEAD:
                 self._heads.pop(head, None)
                 self._missing.pop(head, None)
-        if self._failing:
-            self._name_users(columns, addresses)
+        self.numbers.clear()
 
-    def _note(self, head: bytes, known: Head, row: Row) -> None:
+    def _note(self, known: Head, rows: Rows, number: int) -> None:
         """A row whose head is an attack, a login or an upload; it is counted in its cell as well."""
-        size, _seconds, address = row
+        address = rows.addresses[number]
         if known.verdict.attack:
-            self._note_answer(known, size, address)
+            self._note_answer(known, rows.sizes[number], address)
         if known.part:
             self._note_part(known, address)
         if known.part == "failure":
-            self._failing.add(head)
+            self._name_user(rows.users[number], _text(address))
 
     def _note_answer(self, known: Head, size: bytes, address: bytes) -> None:
         self._note_attack(known.verdict, address, place=known.place)
@@ -145,18 +140,14 @@ class CloserLook:
                 suspect.failures += 1
                 tally.logins.refuse(_text(address))
 
-    def _name_users(self, columns: Columns, addresses: Sequence[bytes]) -> None:
-        """Who failed to log in, of those lines that name a user."""
-        failing, self._failing = self._failing, set()
-        if not columns.users:
-            return
-        for head, user, raw_address in zip(columns.heads, columns.users, addresses or repeat(b"-")):
-            if head in failing and user not in (b"-", b"", b'""'):
-                name, address = _text(user), _text(raw_address)
-                self.tally.add_user(name, address)
-                suspect = self.tally.suspects.get(address)
-                if suspect and len(suspect.users) < MAX_NAMES:
-                    suspect.users.add(name)
+    def _name_user(self, user: bytes, address: str) -> None:
+        """Who failed to log in, where the line names a user."""
+        if user not in (NOTHING, b"", b'""'):
+            name = _text(user)
+            self.tally.add_user(name, address)
+            suspect = self.tally.suspects.get(address)
+            if suspect and len(suspect.users) < MAX_NAMES:
+                suspect.users.add(name)
 
     def count_agents(self, agents: Sequence[bytes], addresses: Sequence[bytes]) -> None:
         counter = self.tally.agents

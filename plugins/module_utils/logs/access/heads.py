@@ -38,7 +38,7 @@ _NOTHING_THERE = frozenset({"400", "404", "405", "410"})
 
 @dataclass
 class Cell:
-    """One route and status: what its lines said, gathered as ``size, time, address`` one after the other.
+    """One route and status, with the numbers of its rows that are not counted yet.
 
     Attacks have a cell of their own, for the sizes of their answers are not what is usual.
     """
@@ -46,7 +46,7 @@ class Cell:
     route: str
     status: str
     attacks: bool = False
-    rows: list[bytes] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access import sketch
 
-#: Size, time and address of a line, as they stand there: three texts.
-Row = tuple[bytes, bytes, bytes]
 #: How many heads, and how many bytes of them, are remembered.
 _MAX_HEADS = 250_000
 _MAX_HEAD_BYTES = 24 * 1024 * 1024
@@ -20,14 +18,14 @@ LONG_HEAD = 600
 
 
 class Heads(dict):  # type: ignore[type-arg]
-    """Head to the list that takes its rows; an unknown head is looked at and remembered."""
+    """Head to the list that takes the numbers of its rows; an unknown head is looked at and remembered."""
 
-    def __init__(self, look: Callable[[bytes], list[bytes]]) -> None:
+    def __init__(self, look: Callable[[bytes], list[int]]) -> None:
         super().__init__()
         self.look = look
         self.held = 0
 
-    def __missing__(self, head: bytes) -> list[bytes]:
+    def __missing__(self, head: bytes) -> list[int]:
         place = self.look(head)
         if len(head) <= LONG_HEAD:
             self.held += len(head)

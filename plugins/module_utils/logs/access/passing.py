@@ -14,7 +14,7 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import repeat
+from operator import itemgetter
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.closer import CloserLook, ParseLine
@@ -29,6 +29,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
     Heads,
     Seconds,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rows import Rows
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.tally import (
     Share,
     Tally,
@@ -63,9 +64,9 @@ class Pass:
         self.cell_of = CellOf()
         self.heads = Heads(self._look)
         self.seconds = Seconds(divisor)
-        self.nonsense: list[bytes] = []
+        self.nonsense: list[int] = []
         self.closer = CloserLook(self.tally, reader.judge, parse_line, forwarded=forwarded)
-        self.gathered = 0
+        self.rows = Rows()
         self.stretch_began = ""
         self.last_block = b""
 
@@ -83,33 +84,33 @@ class Pass:
         self.tally.shortened = self.reader.judge.shortened
         return self.tally
 
+    def begin(self, stretch: int) -> None:
+        """What is fed from here on is of this stretch of the log, for others read those between."""
+        self.closer.look(self.rows)
+        self.tally.logins.stretch = stretch
+
     def feed(self, block: bytes) -> None:
         """A block of whole lines."""
         columns = self.parse(block)
         tally = self.tally
         tally.lines += block.count(b"\n") if columns.lines is None else columns.lines
         self._mark_times(block)
-        rows = len(columns.heads)
-        if not rows:
+        if not columns.heads:
             return
         addresses = _last_forwarded(columns.addresses) if self.forwarded else columns.addresses
         if addresses:
             tally.addresses.update(addresses)
-        places = list(map(self.heads.__getitem__, columns.heads))
-        row_of = zip(columns.sizes or repeat(b"-"), columns.times or repeat(b"-"), addresses or repeat(b"-"))
+        numbers = self.rows.add(columns, addresses)
         # A deque without room runs through in C.
-        deque(map(list.extend, places, row_of), maxlen=0)
-        if self.closer.rows:
-            self.closer.look(columns, places, addresses)
-        self.gathered += rows
+        deque(map(list.append, map(self.heads.__getitem__, columns.heads), numbers), maxlen=0)
         if columns.agents:
             self.closer.count_agents(columns.agents, addresses)
         self.closer.look_at_referrers(block)
-        if self.gathered >= _GATHERED:
+        if len(self.rows) >= _GATHERED:
             self.count()
 
-    def _look(self, head: bytes) -> list[bytes]:
-        """The list that takes the rows of a head."""
+    def _look(self, head: bytes) -> list[int]:
+        """The list that takes the numbers of a head's rows."""
         found = self.reader.look(head, self.cell_of)
         for route in self.reader.routes.take_new():
             for missed in self.closer.forget(route):
@@ -119,12 +120,12 @@ class Pass:
         if isinstance(found, Cell):
             return found.rows
         self.closer.add(head, found)
-        return self.closer.rows
+        return self.closer.numbers
 
     def _mark_times(self, block: bytes) -> None:
         if not self.tally.began:
             self.tally.began = self._time_at(block, 0)
-        if not self.gathered:
+        if not len(self.rows):
             self.stretch_began = self._time_at(block, 0)
         self.last_block = block
 
@@ -135,35 +136,37 @@ class Pass:
     def count(self) -> None:
         """Count what was gathered, and forget it."""
         errors = requests = 0
+        rows = self.rows
         self.nonsense.clear()
+        self.closer.look(rows)
         for (route, status, attacks), cell in self.cell_of.cells.items():
-            rows = cell.rows
-            if not rows:
+            if not cell.rows:
                 continue
-            many = len(rows) // 3
+            many = len(cell.rows)
+            pick = _picker(cell.rows)
             requests += many
             share = self.tally.shares.get((route, status))
             if share is None:
                 share = self.tally.shares[route, status] = Share()
             share.requests += many
-            sizes = rows[0::3]
+            sizes = pick(rows.sizes)
             share.sent += _total(sizes)
-            self._count_times(share, rows[1::3])
+            self._count_times(share, pick(rows.times))
             if status >= "400":
-                self.tally.failing.update(rows[2::3])
+                self.tally.failing.update(pick(rows.addresses))
                 errors += many if status >= "500" else 0
             elif status[0] == "2" and not attacks:
                 _keep_sizes(share, sizes)
-            rows.clear()
+            cell.rows.clear()
         self._close_stretch(errors, requests)
-        self.gathered = 0
+        self.rows = Rows()
         if self.heads.trim():
             self.closer.forget_all()
         if sum(len(share.texts) for share in self.tally.shares.values()) > _MAX_ALL_TEXTS:
             for share in self.tally.shares.values():
                 self._fold_times(share)
 
-    def _count_times(self, share: Share, times: list[bytes]) -> None:
+    def _count_times(self, share: Share, times: Sequence[bytes]) -> None:
         if times[0] == b"-" and times.count(b"-") == len(times):
             return
         share.texts.update(times)
@@ -201,7 +204,15 @@ def slices(block: bytes) -> Iterator[bytes]:
         yield block[begin:] if begin else block
 
 
-def _keep_sizes(share: Share, sizes: list[bytes]) -> None:
+def _picker(numbers: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    """What takes these of a column, in C."""
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    (only,) = numbers
+    return lambda column: (column[only],)
+
+
+def _keep_sizes(share: Share, sizes: Sequence[bytes]) -> None:
     """Some sizes of ordinary answers, spread evenly."""
     wanted = _SIZES_KEPT if share.kept >= _SIZES_ENOUGH else _SIZES_AT_FIRST
     chosen = sizes[:: max(1, len(sizes) // wanted)]
@@ -211,7 +222,7 @@ def _keep_sizes(share: Share, sizes: list[bytes]) -> None:
             share.sizes.add(int(size))
 
 
-def _total(sizes: list[bytes]) -> int:
+def _total(sizes: Sequence[bytes]) -> int:
     try:
         return sum(map(int, sizes))
     except ValueError:

@@ -86,7 +86,7 @@ def _help(make: Callable[[], Pass], pipe: Connection, others: list[Connection], 
     def parcels() -> Iterator[bytes]:
         for number, parcel in zip(numbers, iter(pipe.recv_bytes, b"")):
             # The next is asked for once the last is counted.
-            counting.tally.logins.stretch = number
+            counting.begin(number)
             yield parcel
 
     pipe.send(counting.run(parcels()))
