@@ -37,7 +37,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.
 )
 
 #: A block is taken apart in slices that fit a processor's cache with everything made of them.
-SLICE = 128 * 1024
+SLICE = 512 * 1024
 #: Rows that are gathered before they are counted.
 _GATHERED = 5_000
 #: Different texts of times that a route and status counts before they become buckets.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 #: What is handed to another process at once.
-_PARCEL = 4 * SLICE
+_PARCEL = SLICE
 
 Blocks = Iterable[bytes]
 
