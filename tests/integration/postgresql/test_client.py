@@ -111,7 +111,9 @@ def others(database: Database) -> Iterator[dict[str, str]]:
                 )
             )
     yield names
-    with database.cluster.connect() as session:
+    with database.cluster.connect(database.name) as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        session.execute("SELECT pg_stat_statements_reset()")
         for name in names.values():
             session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -130,6 +132,12 @@ def test_words_in_another_encoding_cost_no_more_than_their_letters(database: Dat
         latin.execute("BEGIN")
         latin.execute('SELECT 1 AS "für"')
         busy = [database.perform(login_db=name, **only) for name in (database.name, others["LATIN1"])]
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    with cluster.connect(others["SQL_ASCII"], client_encoding="latin1") as session:
+        session.execute('SELECT 1 AS "für"')
+        untold = database.perform(checks=["statement*"], login_db=database.name, **only)
+        session.execute('SELECT 1 AS "für"')
+        told = database.perform(checks=["statement*"], login_db=database.name, **only)
     ascii_only = {"login_db": others["SQL_ASCII"], **only}
     quiet = database.perform(**ascii_only)
     vacuumed = database.perform(
@@ -142,11 +150,12 @@ def test_words_in_another_encoding_cost_no_more_than_their_letters(database: Dat
         **ascii_only,
     )
 
-    for result in (*busy, quiet):
+    for result in (*busy, quiet, untold, told):
         assert [one for one in result["findings"] if one["status"] == "unknown"] == []
     for result in busy:
-        told = next(one for one in result["findings"] if one["check"] == "postgresql.idle_in_transaction")
-        assert any("SELECT ? AS" in line for line in told["evidence"])
+        idle = next(one for one in result["findings"] if one["check"] == "postgresql.idle_in_transaction")
+        assert any("SELECT ? AS" in line for line in idle["evidence"])
+    assert any("whose text cannot be had" in line for line in told["findings"][0]["evidence"])
 
     assert [one["target"] for one in vacuumed["applied"]] == [
         f"{name} public.Bestellung für" for name in others.values()
