@@ -313,7 +313,9 @@ plan:
       description: Whether it can be taken back, which a vacuum cannot.
       type: bool
     estimate:
-      description: C(size_bytes) of the table, C(index_bytes), C(dead_rows) and the C(score) that orders the plan.
+      description:
+        - C(size_bytes) of the table and C(index_bytes) as of its last vacuum or analyze, where there was one,
+          C(dead_rows) and the C(score) that orders the plan.
       type: dict
 applied:
   description: The steps that were carried out and did what they were for.
@@ -329,9 +331,10 @@ applied:
       type: str
     before:
       description:
-        - What the server counted before, C(rows), C(dead_rows), C(inserted_rows) since the last vacuum, and since the
-          last analyze C(modified_rows), C(xid_age) and C(bytes). Of V(repack) the C(bytes) of the table with its
-          indexes and TOAST alone.
+        - What the server counted before, C(rows), C(dead_rows), C(inserted_rows) since the last vacuum,
+          C(modified_rows) since the last analyze, C(xid_age) and C(mxid_age), how old its oldest transaction and
+          multixact are, and C(bytes), the size of the table without indexes and TOAST. Of V(repack) C(bytes) alone,
+          with both.
       type: dict
     after:
       description: The same afterwards.

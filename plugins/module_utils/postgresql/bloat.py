@@ -257,14 +257,14 @@ def _told(view: View, check: str, database: str, found: Found, *, what: str, flo
     if found.bloats or not (found.hidden or found.unknown):
         nothing = f"none wastes {floor} or more; {looked_at}"
         yield from tell(view, check, item, candidates, "highest share wasted", each="wasted", nothing=nothing)
-    yield from _not_told(view, check, database, found, plural=plural)
+    yield from _not_told(view, check, database, found, what=what, plural=plural)
 
 
-def _not_told(view: View, check: str, database: str, found: Found, *, plural: str) -> Iterator[Answer]:
+def _not_told(view: View, check: str, database: str, found: Found, *, what: str, plural: str) -> Iterator[Answer]:
     """What has neither an estimate nor a measurement, in one finding for each reason."""
     reasons = (
-        ("hidden", found.hidden, "may not be looked at by this login", found.remedy or "CREATE EXTENSION pgstattuple"),
-        ("unknown", found.unknown, "have no statistics of all their columns", "ANALYZE"),
+        ("hidden", found.hidden, "that this login may not look at", found.remedy or "CREATE EXTENSION pgstattuple"),
+        ("unknown", found.unknown, "without statistics of all columns, so that nobody knows", "VACUUM (ANALYZE)"),
     )
     for name, relations, reason, remedy in reasons:
         if relations:
@@ -273,7 +273,7 @@ def _not_told(view: View, check: str, database: str, found: Found, *, plural: st
                 check,
                 view.item(database, f"({name})"),
                 "skipped",
-                f"{len(relations)} {plural} of {database} {reason}",
+                f"{counted(len(relations), what, plural)} of {database} {reason}",
                 evidence=[f"{relation.label}: {quantity(relation.bytes, 'B')}" for relation in largest],
                 remedy=remedy,
             )

@@ -11,18 +11,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
 
 # A relation whose pages are fewer than the floor cannot waste as much as the floor, so it is not asked for at all.
-# Rows and pages are both as of the last vacuum or analyze, so that they belong together.
+# Rows and pages are both as of the last vacuum or analyze, so that they belong together. What nobody has vacuumed or
+# analyzed since it was empty, as after a restore or pg_upgrade, the catalog knows nothing of: its file is asked, unless
+# it is locked, and how many rows are in it stays unknown (-1).
 _HEAPS = """
-WITH large AS MATERIALIZED (
-    SELECT c.oid, c.relname, c.relkind, c.relnamespace, n.nspname, c.reltuples, c.relpages, c.reloptions
+WITH locked AS MATERIALIZED (
+    SELECT DISTINCT relation FROM pg_locks
+     WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+       AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+), known AS MATERIALIZED (
+    SELECT c.oid, c.relname, c.relkind, c.relnamespace, n.nspname, c.reltuples, c.relpages, c.reloptions,
+           %(exact)s AND c.relpages <= 1 AND c.oid NOT IN (SELECT relation FROM locked) AS untold
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't' AND c.relpages >= %(pages)s
+     WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence <> 't' AND (c.relpages <= 1 OR c.relpages >= %(pages)s)
+), sized AS MATERIALIZED (
+    SELECT k.*, CASE WHEN untold THEN coalesce(pg_relation_size(oid, 'main'), 0)
+                                      / current_setting('block_size')::bigint ELSE relpages END AS pages FROM known k
+), large AS MATERIALIZED (
+    SELECT s.*, CASE WHEN pages > greatest(relpages, 1) THEN -1 ELSE reltuples END AS rows
+      FROM sized s WHERE pages >= %(pages)s
 )
 SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
-       main_n.nspname || '.' || main.relname AS main, c.reltuples::float8 AS rows, c.relpages AS pages,
+       main_n.nspname || '.' || main.relname AS main, c.rows::float8 AS rows, c.pages AS pages,
        (SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor') AS fill,
        current_setting('block_size')::int AS block,
        c.relkind = 't' OR has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT') AS allowed,
@@ -46,21 +59,32 @@ SELECT c.oid::bigint AS oid, n.nspname::text AS schema, c.relname::text AS name,
 """
 # Proc 4 of an operator class says that equal keys look the same, so that b-trees keep equal keys once.
 _TREES = """
-WITH large AS MATERIALIZED (
+WITH locked AS MATERIALIZED (
+    SELECT DISTINCT relation FROM pg_locks
+     WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+       AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+), known AS MATERIALIZED (
     SELECT c.oid, c.relname, n.nspname, c.reltuples, c.relpages, c.reloptions, i.indrelid, i.indkey, i.indclass,
-           i.indisunique, i.indpred IS NOT NULL AS partial, i.indnkeyatts, t.relname AS table_name,
+           %(exact)s AND c.relpages <= 1 AND c.oid NOT IN (SELECT relation FROM locked) AS untold, i.indisunique,
+           i.indpred IS NOT NULL AS partial, i.indnkeyatts, t.relname AS table_name,
            tn.nspname AS table_schema, t.reltuples AS table_rows
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_index i ON i.indexrelid = c.oid AND i.indisvalid AND i.indisready
       JOIN pg_class t ON t.oid = i.indrelid AND t.relpersistence <> 't' AND t.relkind IN ('r', 'm')
       JOIN pg_namespace tn ON tn.oid = t.relnamespace
       JOIN pg_am am ON am.oid = c.relam AND am.amname = 'btree'
-     WHERE c.relkind = 'i' AND c.relpages >= %(pages)s
+     WHERE c.relkind = 'i' AND (c.relpages <= 1 OR c.relpages >= %(pages)s)
+), sized AS MATERIALIZED (
+    SELECT k.*, CASE WHEN untold THEN coalesce(pg_relation_size(oid, 'main'), 0)
+                                      / current_setting('block_size')::bigint ELSE relpages END AS pages FROM known k
+), large AS MATERIALIZED (
+    SELECT s.*, CASE WHEN pages > greatest(relpages, 1) THEN -1 WHEN reltuples > 0 OR partial THEN reltuples
+                     ELSE table_rows END AS rows
+      FROM sized s WHERE pages >= %(pages)s
 )
 SELECT c.oid::bigint AS oid, c.nspname::text AS schema, c.relname::text AS name,
        c.table_schema || '.' || c.table_name AS main,
-       (CASE WHEN c.reltuples > 0 OR c.partial THEN c.reltuples ELSE c.table_rows END)::float8 AS rows,
-       c.relpages AS pages,
+       c.rows::float8 AS rows, c.pages AS pages,
        (SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor') AS fill,
        current_setting('block_size')::int AS block,
        has_table_privilege(c.indrelid, 'SELECT') OR has_any_column_privilege(c.indrelid, 'SELECT') AS allowed,
@@ -159,14 +183,24 @@ class Relation:
 
 def large_heaps(session: Session, *, least: int, block: int) -> tuple[Relation, ...]:
     """Tables, materialized views and TOAST of at least so many bytes, temporary ones left out."""
-    rows = session.many(_HEAPS, {"pages": max(1, least // block)})
+    rows = _large(session, _HEAPS, pages=max(1, least // block))
     return tuple(_relation({**row, "kind": _KINDS[row["kind"]]}) for row in rows)
 
 
 def large_trees(session: Session, *, least: int, block: int) -> tuple[Relation, ...]:
     """Valid b-tree indexes of at least so many bytes."""
-    rows = session.many(_TREES, {"pages": max(1, least // block)})
+    rows = _large(session, _TREES, pages=max(1, least // block))
     return tuple(_relation({**row, "kind": "index"}) for row in rows)
+
+
+def _large(session: Session, query: str, *, pages: int) -> list[dict[str, Any]]:
+    try:
+        return session.many(query, {"pages": pages, "exact": True})
+    except QueryError as error:
+        # Somebody has locked a relation between the look at the locks and the look at its file.
+        if not error.is_locked:
+            raise
+        return session.many(query, {"pages": pages, "exact": False})
 
 
 def _relation(row: Mapping[str, Any]) -> Relation:

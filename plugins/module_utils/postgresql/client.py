@@ -299,6 +299,8 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
         "sslkey": login.ssl_key,
         "connect_timeout": login.connect_timeout,
         "application_name": APPLICATION,
+        # Of a database that knows no encoding (SQL_ASCII) the driver would return bytes.
+        "client_encoding": "UTF8",
     }
     try:
         with _acting_as(login):
@@ -311,6 +313,8 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
             )
     except psycopg.Error as error:
         raise _unreachable(error, login, database=name) from None
+    for kind in _TEXTS:
+        connection.adapters.register_loader(kind, _lenient())
     session = Session(connection, login=login, database=name)
     session.set(
         search_path=_PATH,
@@ -320,6 +324,26 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
         **({"default_transaction_read_only": "on"} if read_only else {}),
     )
     return session
+
+
+#: Types whose values are somebody's words.
+_TEXTS = ("text", "name", "varchar", "bpchar")
+
+
+@lru_cache(maxsize=1)
+def _lenient() -> Any:
+    """What reads words that may not be in the encoding that they should be in.
+
+    What all databases of a cluster share, names and the statements of pg_stat_activity among it, the server hands out
+    as it was written in another database, with that database's encoding.
+    """
+    loader: Any = driver().adapt.Loader
+
+    class Lenient(loader):  # type: ignore[misc]
+        def load(self, data: Any) -> str:
+            return bytes(data).decode("utf-8", "replace")
+
+    return Lenient
 
 
 @contextmanager

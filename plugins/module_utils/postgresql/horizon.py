@@ -13,7 +13,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.statement import without_literals
@@ -163,7 +163,7 @@ class Holder:
         named = f" of {who} ({self.name})" if self.kind in ("statement", "idle", "process", "standby") else ""
         if not named:
             named = f" {self.name}" + (f" of {who}" if who else "")
-        aged = f", {self.age} transactions old"
+        aged = f", {counted(self.age, 'transaction')} old"
         lasting = f", held for {duration(max(0.0, self.seconds))}" if self.seconds is not None else ""
         doing = f": {without_literals(self.statement)}" if self.statement else ""
         return clean(f"{_KINDS[self.kind]}{named}{aged}{lasting}{doing}")
@@ -358,7 +358,7 @@ def xmin_horizon(view: View) -> Iterator[Answer]:
         view.place,
         first.age if first else 0,
         "transactions since the oldest snapshot",
-        note=f"held by a {_KINDS[first.kind]}" if first else "nobody holds any",
+        note=f"held by {'an' if first.kind == 'idle' else 'a'} {_KINDS[first.kind]}" if first else "nobody holds any",
         evidence=[holder.words for holder in found[:_SHOWN]],
         remedy=first.remedy if first else "",
     )

@@ -293,7 +293,9 @@ def _finding(item: str, decision: Decision, execution: Execution | None) -> Find
         return CATALOGUE.stated(CHECK, item, "warning", f"{decision.said} and would be {done}: {step.reason}")
     if execution.applied:
         seconds = execution.applied[0]["seconds"]
-        return CATALOGUE.stated(CHECK, item, "ok", f"the index was {done} in {seconds:g} s; before it, {decision.said}")
+        return CATALOGUE.stated(
+            CHECK, item, "ok", f"the index was {done} in {seconds:g} s; found at first: {decision.said}"
+        )
     if execution.failed:
         return CATALOGUE.stated(CHECK, item, "critical", f"{decision.said}. {execution.failed[0]['error']}")
     return CATALOGUE.stated(CHECK, item, "warning", f"{decision.said}; {execution.left[0]['reason']}")

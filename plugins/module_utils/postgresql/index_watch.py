@@ -42,9 +42,10 @@ def watched(session: Session, server: Server, allowance: Allowance) -> Iterator[
         def look() -> None:
             try:
                 lag = standby_lag(measuring, server) if allowance.lag else (0.0, "")
-            except MaintenanceError:
-                # Without its connection the watch knows no more; the limits of the statement still hold.
-                lag = (0.0, "")
+            except MaintenanceError as error:
+                # Nothing goes on unwatched.
+                budget.stop(f"what the work costs could not be seen any more: {error.message}")
+                return
             budget.feed(lag=lag, pressure=read_pressure(session.login) if allowance.pressure else None)
 
         watcher = Watcher(look, budget, cancel)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from operator import attrgetter
 from statistics import median
 from typing import Any
@@ -57,13 +58,16 @@ SELECT s.dbid::bigint AS database_oid, d.datname::text AS database, s.queryid, {
        sum(s.calls)::bigint AS calls, sum({time})::float8 AS ms, sum({plan})::float8 AS plan_ms,
        sum(s.rows)::bigint AS rows, sum(s.shared_blks_read)::bigint AS read,
        sum(s.temp_blks_written)::bigint AS temp, sum({wal})::bigint AS wal,
-       min({since})::timestamptz AS since, left(min(s.query), %(text)s) AS text
-  FROM {view} s JOIN pg_database d ON d.oid = s.dbid
+       min({since})::timestamptz AS since, coalesce(left(min(s.query), %(text)s), '') AS text
+  FROM {source} s JOIN pg_database d ON d.oid = s.dbid
  WHERE s.queryid IS NOT NULL AND d.datname <> ALL (%(excluded)s::text[])
  GROUP BY 1, 2, 3, 4
  ORDER BY ms DESC
  LIMIT %(most)s
 """
+#: One statement in bytes that are no text in the encoding of this database keeps the server from telling any (22021
+#: character_not_in_repertoire, 22P05 untranslatable_character); its figures it tells all the same.
+_UNTOLD = ("22021", "22P05")
 _EVICTIONS = "SELECT dealloc AS evictions, stats_reset AS reset FROM {view}"
 
 
@@ -95,7 +99,7 @@ class Statement:
 
     @property
     def words(self) -> str:
-        return f"{self.database}: {without_literals(self.text)}"
+        return f"{self.database}: {without_literals(self.text) or f'query id {self.queryid}, whose text cannot be had'}"
 
 
 @dataclass(frozen=True)
@@ -185,20 +189,27 @@ def _read(session: Session, server: Server, settings: Settings, extension: Mappi
     ]
     sql = driver().sql
     columns, schema = frozenset(extension["columns"]), extension["schema"]
-    query = sql.SQL(_STATEMENTS).format(
+    view = sql.Identifier(schema, "pg_stat_statements")
+    query = partial(
+        sql.SQL(_STATEMENTS).format,
         toplevel=sql.SQL("s.toplevel" if "toplevel" in columns else "true"),
         time=sql.SQL("s.total_exec_time" if "total_exec_time" in columns else "s.total_time"),
         plan=sql.SQL("s.total_plan_time" if "total_plan_time" in columns else "0"),
         wal=sql.SQL("s.wal_bytes" if "wal_bytes" in columns else "0"),
         since=sql.SQL("s.stats_since" if "stats_since" in columns else "NULL::timestamptz"),
-        view=sql.Identifier(schema, "pg_stat_statements"),
     )
+    given = {"text": _TEXT, "excluded": excluded, "most": MOST}
     try:
-        rows = session.rows(query, {"text": _TEXT, "excluded": excluded, "most": MOST})
+        try:
+            rows = session.rows(query(source=view), given)
+        except QueryError as error:
+            if error.state not in _UNTOLD:
+                raise
+            rows = session.rows(query(source=sql.SQL("{}(showtext => false)").format(view)), given)
         evictions: dict[str, Any] = {"evictions": None, "reset": None}
         if extension["tells_evictions"]:
-            view = sql.Identifier(schema, "pg_stat_statements_info")
-            evictions = session.row(sql.SQL(_EVICTIONS).format(view=view))
+            info = sql.Identifier(schema, "pg_stat_statements_info")
+            evictions = session.row(sql.SQL(_EVICTIONS).format(view=info))
     except QueryError as error:
         # object_not_in_prerequisite_state: the library is not loaded.
         if error.state == "55000":

@@ -202,13 +202,15 @@ def _due(view: View, check: str, phrase: str, urges: Callable[[Need], tuple[Urge
         found = [entry for entry in found if entry[1].cause not in FREEZING and entry[1].due()]
         found.sort(key=lambda entry: (-entry[0], entry[2].oid))
         due = len({table.oid for _share, _urge, table in found})
+        lines = [f"{table.label}: {urge.words}{_least(urge)}" for _share, urge, table in found[:_SHOWN]]
+        past = f"{counted(due, 'table')} of {len(tables)} past the threshold"
         yield from view.measure(
             check,
             view.item(database),
             found[0][0] if found else 0.0,
             phrase,
-            note=f"{counted(due, 'table')} of {len(tables)} past the threshold",
-            evidence=[f"{table.label}: {urge.words}" for _share, urge, table in found[:_SHOWN]],
+            note=f"{lines[0]}; {past}" if lines else past,
+            evidence=lines,
         )
         yield Metric(f"{check}_tables", view.item(database), due)
     yield from view.absences(check, "tables")
@@ -216,6 +218,11 @@ def _due(view: View, check: str, phrase: str, urges: Callable[[Need], tuple[Urge
 
 def _behind(urge: Urge) -> float:
     return 100.0 * urge.value / max(urge.threshold, _FLOOR)
+
+
+def _least(urge: Urge) -> str:
+    """What the share is reckoned with where it is not the threshold."""
+    return f" (taken as {_FLOOR})" if urge.threshold < _FLOOR else ""
 
 
 def statistics_missing(view: View) -> Iterator[Answer]:

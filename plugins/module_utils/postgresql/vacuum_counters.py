@@ -25,8 +25,13 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relfilenode::bigint
        pg_stat_get_mod_since_analyze(c.oid) AS modified_since_analyze,
        greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) AS vacuumed,
        greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analyzed,
-       -- A partitioned table has -1 pages once it has been analyzed.
-       greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint AS bytes
+       -- Its size is asked under a lock; of one that is locked, or has no file, what the catalog knows stands in. A
+       -- partitioned table has -1 pages once it has been analyzed.
+       CASE WHEN c.relkind = 'p' OR EXISTS (SELECT FROM pg_locks l
+                                             WHERE l.locktype = 'relation' AND l.relation = c.oid
+                                               AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid())
+            THEN greatest(c.relpages, 0)::bigint * current_setting('block_size')::bigint
+            ELSE coalesce(pg_relation_size(c.oid, 'main'), 0) END AS bytes
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = %s
 """
 
@@ -58,6 +63,7 @@ class Counters:
             "inserted_rows": self.inserted_since_vacuum,
             "modified_rows": self.modified_since_analyze,
             "xid_age": self.xid_age,
+            "mxid_age": self.mxid_age,
             "bytes": self.bytes,
         }
 

@@ -157,10 +157,14 @@ def _behind_horizon(need: Need, held: Held | None, remembered: int | None) -> st
 def _job(database: str, need: Need) -> Job:
     table = need.table
     action = "vacuum and analyze" if need.vacuum and need.analyze else "vacuum" if need.vacuum else "analyze"
-    estimate: dict[str, Any] = {"size_bytes": table.heap_bytes, "score": round(need.score, 2)}
+    estimate: dict[str, Any] = {"score": round(need.score, 2)}
+    # Of one that nobody has counted yet the catalog knows no size, which is not none.
+    if table.heap_bytes:
+        estimate["size_bytes"] = table.heap_bytes
     if need.vacuum:
         estimate["dead_rows"] = table.dead
-        estimate["index_bytes"] = table.index_bytes
+        if table.heap_bytes:
+            estimate["index_bytes"] = table.index_bytes
     return Job(
         action=action,
         target=f"{database} {table.label}",

@@ -18,6 +18,16 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.v
     Decided,
     planned_words,
 )
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_terms import Job
+
+#: What each cause of work is called afterwards, and where its figure stands in what the server counts.
+_FIGURES: Mapping[str, tuple[str, str]] = {
+    "dead": ("dead rows", "dead_rows"),
+    "inserted": ("rows inserted since the last vacuum", "inserted_rows"),
+    "xid": ("age in transactions", "xid_age"),
+    "multixact": ("age in multixacts", "mxid_age"),
+    "modified": ("changed rows", "modified_rows"),
+}
 
 
 @dataclass(frozen=True)
@@ -133,19 +143,21 @@ def _evidence(decided: Decided, came: Came | None) -> Iterator[str]:
     yield from (f"{name}: {reason}" for name, reason in decided.refused)
     yield from (f"{table.label}: {decided.grant}" for table in decided.forbidden)
     if came is not None:
-        yield from (_done(entry) for entry in came.applied)
+        jobs = {clean(job.target): job for job in decided.jobs}
+        yield from (_done(entry, jobs[entry["target"]]) for entry in came.applied)
 
 
-def _done(entry: Mapping[str, Any]) -> str:
+def _done(entry: Mapping[str, Any], job: Job) -> str:
+    """What made it due, before and after; of a rewrite its size."""
     before, after = entry["before"], entry["after"]
-    if "dead_rows" not in before:
+    if job.full or job.remains is not None:
         sizes = f"{quantity(before['bytes'], 'B')} to {quantity(after['bytes'], 'B')}"
         return f"{entry['action']} {entry['target']}: {sizes} in {duration(entry['seconds'])}"
-    dead = f"dead rows {before['dead_rows']} to {after['dead_rows']}" if "vacuum" in entry["action"] else ""
-    changed = (
-        f"changed rows {before['modified_rows']} to {after['modified_rows']}" if "analyze" in entry["action"] else ""
-    )
-    said = ", ".join(words for words in (dead, changed) if words)
+    causes = {urge.cause for urge in (*job.need.vacuum, *job.need.analyze)}
+    # What has changed in partitions is counted there; their table has no figure of its own to compare.
+    shown = [] if job.table.kind == "p" else [cause for cause in _FIGURES if cause in causes]
+    figures = [f"{_FIGURES[cause][0]} {before[_FIGURES[cause][1]]} to {after[_FIGURES[cause][1]]}" for cause in shown]
+    said = ", ".join(figures) or "statistics made anew"
     return f"{entry['action']} {entry['target']}: {said} in {duration(entry['seconds'])}"
 
 

@@ -52,7 +52,7 @@ CHECKS = (
 )
 
 #: The day on which the table below was made.
-MADE = date(2026, 11, 22)
+MADE = date(2026, 11, 25)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ BRANCHES: Mapping[int, Branch] = {
     14: Branch(24, date(2026, 11, 12)),
     15: Branch(20, date(2027, 11, 11)),
     16: Branch(15, date(2028, 11, 9)),
-    17: Branch(11, date(2029, 11, 8)),
+    17: Branch(12, date(2029, 11, 8)),
     18: Branch(6, date(2030, 11, 14), skipped=(5,)),
 }
 _PREVIEWS = ("devel", "alpha", "beta", "rc")

@@ -178,8 +178,37 @@ def test_toast_counts_and_a_table_never_analyzed_is_said_to_be_unknown(database:
     assert found["TOAST of public.doc"]["status"] == "warning"
     assert found["TOAST of public.doc"]["value"] == pytest.approx(75, abs=2)
     unknown = found["(unknown)"]
-    assert (unknown["status"], unknown["remedy"]) == ("skipped", "ANALYZE")
+    assert (unknown["status"], unknown["remedy"]) == ("skipped", "VACUUM (ANALYZE)")
     assert [line.split(":")[0] for line in unknown["evidence"]] == ["public.plain"]
+    assert "(unknown)" not in bloat(database)
+
+
+@pytest.mark.parametrize("cluster", [15, 18], indirect=True)
+def test_what_nobody_has_counted_yet_is_looked_at_by_its_file_and_is_no_clean_bill(database: Database) -> None:
+    """As after a restore or pg_upgrade: the catalog knows of no page."""
+    database.execute(
+        "CREATE TABLE loaded (id int PRIMARY KEY, body text) WITH (autovacuum_enabled = false)",
+        "ALTER TABLE loaded ALTER body SET STORAGE EXTERNAL",
+        "INSERT INTO loaded SELECT i, repeat('x', CASE WHEN i < 400 THEN 9000 ELSE 9 END) FROM generate_series(1, 40000) i",
+        "DELETE FROM loaded WHERE id % 2 = 0",
+    )
+    holder = database.connect()
+    holder.execute("BEGIN")
+    holder.execute("LOCK loaded")
+    locked = bloat(database)
+    holder.execute("ROLLBACK")
+    tables, indexes = bloat(database), bloat(database, "index_bloat")
+    database.execute("CREATE EXTENSION pgstattuple")
+    measured = bloat(database)["public.loaded"]["value"]
+    database.execute("DROP EXTENSION pgstattuple", "VACUUM ANALYZE loaded")
+
+    assert {line.split(":")[0] for line in tables["(unknown)"]["evidence"]} == {
+        "public.loaded",
+        "TOAST of public.loaded",
+    }
+    assert [line.split(":")[0] for line in indexes["(unknown)"]["evidence"]] == ["public.loaded_pkey"]
+    assert measured > 30
+    assert [line.split(":")[0] for line in locked["(unknown)"]["evidence"]] == ["TOAST of public.loaded"]
     assert "(unknown)" not in bloat(database)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -96,6 +97,69 @@ def test_names_that_a_user_gives_are_found_where_his_own_sessions_find_them(data
     assert made["applied"]
     assert (again["changed"], again["findings"][0]["status"]) == (False, "ok")
     assert "whisper" in refused["findings"][0]["summary"]
+
+
+@pytest.fixture
+def others(database: Database) -> Iterator[dict[str, str]]:
+    """Databases with encodings of their own beside it, by the encoding."""
+    names = {encoding: f"{database.name} {encoding}" for encoding in ("LATIN1", "SQL_ASCII")}
+    with database.cluster.connect() as session:
+        for encoding, name in names.items():
+            session.execute(
+                sql.SQL("CREATE DATABASE {} ENCODING {} LOCALE 'C' TEMPLATE template0").format(
+                    sql.Identifier(name), encoding
+                )
+            )
+    yield names
+    with database.cluster.connect(database.name) as session:
+        session.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        session.execute("SELECT pg_stat_statements_reset()")
+        for name in names.values():
+            session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@one_version
+def test_words_in_another_encoding_cost_no_more_than_their_letters(database: Database, others: dict[str, str]) -> None:
+    """What a session of another database does is handed out as it was written there."""
+    cluster = database.cluster
+    for name in others.values():
+        with cluster.connect(name, client_encoding="utf8") as session:
+            session.execute('CREATE TABLE "Bestellung für" AS SELECT n AS id FROM generate_series(1, 2000) n')
+    with cluster.connect() as session:
+        databases = [row["datname"] for row in session.execute("SELECT datname FROM pg_database").fetchall()]
+    only = {"databases_exclude": [name for name in databases if name not in others.values()]}
+    with cluster.connect(others["LATIN1"], client_encoding="latin1") as latin:
+        latin.execute("BEGIN")
+        latin.execute('SELECT 1 AS "für"')
+        busy = [database.perform(login_db=name, **only) for name in (database.name, others["LATIN1"])]
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    with cluster.connect(others["SQL_ASCII"], client_encoding="latin1") as session:
+        session.execute('SELECT 1 AS "für"')
+        untold = database.perform(checks=["statement*"], login_db=database.name, **only)
+        session.execute('SELECT 1 AS "für"')
+        told = database.perform(checks=["statement*"], login_db=database.name, **only)
+    ascii_only = {"login_db": others["SQL_ASCII"], **only}
+    quiet = database.perform(**ascii_only)
+    vacuumed = database.perform(
+        vacuum_run.vacuum,
+        arguments=vacuum_options.ARGUMENTS,
+        name="postgresql_vacuum",
+        repair=True,
+        tables=["public.*"],
+        io_pressure_max=0,
+        **ascii_only,
+    )
+
+    for result in (*busy, quiet, untold, told):
+        assert [one for one in result["findings"] if one["status"] == "unknown"] == []
+    for result in busy:
+        idle = next(one for one in result["findings"] if one["check"] == "postgresql.idle_in_transaction")
+        assert any("SELECT ? AS" in line for line in idle["evidence"])
+    assert any("whose text cannot be had" in line for line in told["findings"][0]["evidence"])
+
+    assert [one["target"] for one in vacuumed["applied"]] == [
+        f"{name} public.Bestellung für" for name in others.values()
+    ]
 
 
 @pytest.fixture

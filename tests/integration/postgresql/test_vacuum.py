@@ -152,7 +152,7 @@ def test_a_table_in_order_is_ok_and_one_with_dead_rows_is_told(database: Databas
     assert [before["status"], broken["status"], after["status"]] == ["ok", "warning", "ok"]
     # 18000 dead rows against max(50 + 0.2 * 20000, 5000).
     assert broken["value"] == 360
-    assert broken["evidence"][0] == "public.orders: 18000 dead rows, threshold 4050"
+    assert broken["evidence"][0] == "public.orders: 18000 dead rows, threshold 4050 (taken as 5000)"
     assert broken["item"].endswith(database.name)
     assert "postgresql_vacuum" in broken["remedy"]
 
@@ -177,7 +177,9 @@ def test_inserts_alone_make_a_vacuum_due_and_changes_an_analyze(database: Databa
 
     vacuum, analyze = findings["postgresql.vacuum_due"], findings["postgresql.analyze_due"]
     assert vacuum["evidence"] == ["public.orders: 20000 rows inserted since the last vacuum, threshold 5000"]
-    assert analyze["evidence"] == ["public.orders: 20000 rows changed since the last analyze, threshold 2050"]
+    assert analyze["evidence"] == [
+        "public.orders: 20000 rows changed since the last analyze, threshold 2050 (taken as 5000)"
+    ]
     assert [vacuum["status"], analyze["status"]] == ["warning", "warning"]
 
 

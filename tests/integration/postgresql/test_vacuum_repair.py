@@ -88,6 +88,12 @@ def test_quartet_postgresql_vacuum(database: Database) -> None:
     dead = next(entry for entry in runs[1]["applied"] if entry["target"].endswith("public.dead"))
     assert (dead["before"]["dead_rows"], dead["after"]["dead_rows"]) == (1500, 0)
     assert (dead["before"]["rows"], dead["after"]["rows"]) == (2000, 500)
+    restored = next(entry for entry in runs[1]["applied"] if entry["target"].endswith("public.restored"))
+    assert (
+        restored["before"]["bytes"]
+        == restored["after"]["bytes"]
+        == database.value("SELECT pg_relation_size('restored')")
+    )
     assert [finding(runs[0])["status"], finding(runs[1])["status"]] == ["info", "ok"]
     assert "4 done" in finding(runs[1])["summary"]
     assert [entry["status"] for entry in runs[3]["findings"]] == ["ok"]
@@ -203,6 +209,8 @@ def test_an_old_table_is_frozen_far_enough_not_to_be_due_again(database: Databas
     assert "transactions since the oldest row was frozen, threshold 100000" in first["plan"][0]["reason"]
     assert targets(first["applied"])[0][1] == "public.old"
     assert first["applied"][0]["after"]["xid_age"] < 50_000
+    before, after = first["applied"][0]["before"]["xid_age"], first["applied"][0]["after"]["xid_age"]
+    assert any(f"age in transactions {before} to {after}" in line for line in finding(first)["evidence"])
     assert second["plan"] == []
 
 

@@ -168,7 +168,7 @@ def test_what_may_not_be_looked_at_is_skipped_and_never_ok() -> None:
 
     assert [(finding.item, finding.status, finding.remedy) for finding in findings] == [
         ("localhost:5432/shop (hidden)", "skipped", "CREATE EXTENSION pgstattuple"),
-        ("localhost:5432/shop (unknown)", "skipped", "ANALYZE"),
+        ("localhost:5432/shop (unknown)", "skipped", "VACUUM (ANALYZE)"),
     ]
 
 

@@ -84,6 +84,7 @@ def test_a_table_at_its_threshold_is_normal_and_one_far_above_is_told() -> None:
     assert normal.status == "ok"
     assert "1 table of 1000 past the threshold" in normal.summary
     assert (behind.status, behind.value) == ("warning", 300)
+    assert "public.t0: 60150 dead rows, threshold 20050; 2 tables of 1000 past" in behind.summary
     assert behind.evidence == (
         "public.t0: 60150 dead rows, threshold 20050",
         "public.t1: 20051 dead rows, threshold 20050",
@@ -92,7 +93,10 @@ def test_a_table_at_its_threshold_is_normal_and_one_far_above_is_told() -> None:
 
 def test_a_small_table_that_is_written_all_the_time_is_no_alarm() -> None:
     assert said("vacuum_due", {"rows": 10.0, "dead": 4999})[0].status == "ok"
-    assert said("vacuum_due", {"rows": 10.0, "dead": 10_000})[0].status == "warning"
+    (told,) = said("vacuum_due", {"rows": 10.0, "dead": 10_000})
+
+    assert (told.status, told.value) == ("warning", 200)
+    assert told.evidence == ("public.t0: 10000 dead rows, threshold 52 (taken as 5000)",)
 
 
 def test_age_is_told_of_tables_that_somebody_writes_to() -> None:

@@ -377,6 +377,51 @@ def test_databases_with_nothing_to_do_are_one_finding_and_those_that_were_not_se
     assert findings[1].summary == "nothing is due in 50 databases with 500 tables"
 
 
+@pytest.mark.parametrize(
+    ("table", "unmeasured", "words"),
+    [
+        ({"dead": 9000}, 0, "dead rows 9000 to 0"),
+        ({"dead": 0, "inserted_since_vacuum": 30_000}, 0, "rows inserted since the last vacuum 30000 to 0"),
+        ({"dead": 0, "xid_age": 300_000_000}, 0, "age in transactions 300000000 to 40"),
+        ({"dead": 0, "mxid_age": 500_000_000}, 0, "age in multixacts 500000000 to 7"),
+        ({"dead": 0, "modified_since_analyze": 8000}, 0, "changed rows 8000 to 0"),
+        ({"dead": 0}, 2, "statistics made anew"),
+        ({"dead": 0, "kind": "p"}, 2, "statistics made anew"),
+    ],
+)
+def test_afterwards_what_made_it_due_is_shown(table: dict[str, Any], unmeasured: int, words: str) -> None:
+    one = replace(ORDERS, **table)
+    decided = plan(replace(ground(one), unmeasured=Unmeasured({one.oid: unmeasured} if unmeasured else {})))
+    (job,) = decided.jobs
+    before = {
+        "dead_rows": one.dead, "inserted_rows": one.inserted_since_vacuum, "modified_rows": one.modified_since_analyze,
+        "xid_age": one.xid_age, "mxid_age": one.mxid_age, "bytes": 819_200,
+    }  # fmt: skip
+    after = {**before, "dead_rows": 0, "inserted_rows": 0, "modified_rows": 0, "xid_age": 40, "mxid_age": 7}
+    entry = {"action": job.action, "target": job.target, "before": before, "after": after, "seconds": 1.5}
+    (finding,) = findings_of(CATALOGUE, "postgresql.vacuum", "db:5432", [decided], {}, Execution(applied=[entry]), {})
+
+    assert finding.evidence == (f"{job.action} shop public.orders: {words} in 1.5 s",)
+
+
+def test_afterwards_a_rewrite_shows_its_size() -> None:
+    job = replace(plan(ground(ORDERS)).jobs[0], full=True, action="vacuum full")
+    decided = replace(plan(ground(ORDERS)), jobs=(job,))
+    entry = {
+        "action": "vacuum full", "target": job.target, "seconds": 1.5,
+        "before": {"bytes": 4096 * 1024, "dead_rows": 0}, "after": {"bytes": 1024 * 1024, "dead_rows": 0},
+    }  # fmt: skip
+    (finding,) = findings_of(CATALOGUE, "postgresql.vacuum", "db:5432", [decided], {}, Execution(applied=[entry]), {})
+
+    assert finding.evidence == ("vacuum full shop public.orders: 4 MiB to 1 MiB in 1.5 s",)
+
+
+def test_a_size_that_the_catalog_does_not_know_is_not_said_to_be_none() -> None:
+    (job,) = plan(ground(replace(ORDERS, pages=0, heap_bytes=0, index_bytes=8192))).jobs
+
+    assert set(job.estimate) == {"score", "dead_rows"}
+
+
 def test_what_came_of_a_plan_is_counted_and_shown() -> None:
     decided = plan(ground(*(replace(ORDERS, oid=number, name=f"t{number}") for number in range(4))))
     counters = {"rows": 1, "dead_rows": 9000, "modified_rows": 5}

@@ -63,6 +63,17 @@ def test_checkpoints_before_their_time(timed: int, requested: int, status: str, 
         assert "4 MiB written, a checkpoint every 6 min" in finding.evidence[1]
 
 
+def test_what_came_by_the_clock_and_was_none_does_not_hide_the_others() -> None:
+    idle: dict[str, Any] = {"done": 300}
+    grown = {"checkpoints": Counters({**checkpoints(timed=2000, requested=8)["checkpoints"].counts, "done": 310})}
+    past = {"checkpoints": Counters({**CHECKPOINTS, **idle})}
+    (finding,), _metrics = ask(TOPIC, "postgresql.checkpoints_requested", parts=grown, memory=memory(**past))
+
+    assert (finding.status, finding.value) == ("warning", 80)
+    assert "8 of 10 in 1 h" in finding.summary
+    assert "a checkpoint every 6 min" in finding.evidence[1]
+
+
 def test_a_standby_counts_restartpoints() -> None:
     (finding,), _metrics = ask(
         TOPIC,
