@@ -49,6 +49,11 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(seconds: float | None) -> datetime | None:
+    """A time that is known in seconds since 1970, in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, tz=timezone.utc)
+
+
 @dataclass(frozen=True)
 class Deadline:
     """When a repair must have stopped, on the host's own clock; None never ends."""

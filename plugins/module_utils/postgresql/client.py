@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +21,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.encoding import read_leniently
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.silence import limited, patiently
 
 APPLICATION = "fleetcare.maintenance"
@@ -313,8 +313,7 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
             )
     except psycopg.Error as error:
         raise _unreachable(error, login, database=name) from None
-    for kind in _TEXTS:
-        connection.adapters.register_loader(kind, _lenient())
+    read_leniently(connection, loader=psycopg.adapt.Loader)
     session = Session(connection, login=login, database=name)
     session.set(
         search_path=_PATH,
@@ -324,26 +323,6 @@ def open_session(login: Login, *, database: str = "", read_only: bool = False) -
         **({"default_transaction_read_only": "on"} if read_only else {}),
     )
     return session
-
-
-#: Types whose values are somebody's words.
-_TEXTS = ("text", "name", "varchar", "bpchar")
-
-
-@lru_cache(maxsize=1)
-def _lenient() -> Any:
-    """What reads words that may not be in the encoding that they should be in.
-
-    What all databases of a cluster share, names and the statements of pg_stat_activity among it, the server hands out
-    as it was written in another database, with that database's encoding.
-    """
-    loader: Any = driver().adapt.Loader
-
-    class Lenient(loader):  # type: ignore[misc]
-        def load(self, data: Any) -> str:
-            return bytes(data).decode("utf-8", "replace")
-
-    return Lenient
 
 
 @contextmanager
@@ -411,11 +390,6 @@ def _last_cause(text: str, login: Login) -> str:
     first = lines[0] if lines else "no reason given"
     words = first.split("failed: ", 1)[-1].replace("FATAL:  ", "").replace("FATAL: ", "").rstrip(".")
     return words.replace(login.password, "***") if login.password else words
-
-
-def moment(seconds: float | None) -> datetime | None:
-    """A time that was asked for in seconds since 1970."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, tz=timezone.utc)
 
 
 def denied(error: QueryError, *, grant: str) -> Absent:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, quantity
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, moment
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.deltas import (
     Counters,
     Grown,

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, parse_time
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, moment, parse_time
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
@@ -26,7 +26,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.c
     QueryError,
     Session,
     connect,
-    moment,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import (
     Family,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session, moment
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings
 

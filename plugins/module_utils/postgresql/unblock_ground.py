@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.blockers import (
     direct_waiters,
     kept_waiting,
     root_blockers,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, moment
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.locks import wanted_locks
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 

@@ -15,10 +15,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.argumen
     require_between,
     require_expressions,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso, moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Step
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import moment
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_ground import (
     AUTOVACUUM,
