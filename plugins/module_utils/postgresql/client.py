@@ -242,25 +242,29 @@ class Session:
     @contextmanager
     def _told(self) -> Iterator[None]:
         psycopg = driver()
-        try:
-            with limited(self.connection, self.patience, errors=psycopg.Error) as call:
+        with limited(self.connection, self.patience, errors=psycopg.Error) as call:
+            try:
                 yield
-        except psycopg.Error as error:
-            if call.hung_up:
-                raise ConnectError(
-                    f"PostgreSQL at {self.login.place} holds the connection and does not answer.",
-                    remedy="See whether its processes are stopped and its disk gives anything back (ps, dmesg).",
-                    refused=True,
-                ) from None
-            if self.broken:
-                raise ConnectError(
-                    f"The connection to PostgreSQL at {self.login.place} was lost: {_first_line(error, self.login)}.",
-                    refused=True,
-                ) from None
-            raise QueryError(
-                f"PostgreSQL at {self.login.place} refused a statement: {_first_line(error, self.login)}.",
-                state=error.sqlstate or "",
-            ) from None
+            except psycopg.Error as error:
+                raise self._named(error, hung_up=call.hung_up) from None
+
+    def _named(self, error: Any, *, hung_up: bool) -> MaintenanceError:
+        """What the driver raised, in words of ours."""
+        if hung_up:
+            return ConnectError(
+                f"PostgreSQL at {self.login.place} holds the connection and does not answer.",
+                remedy="See whether its processes are stopped and its disk gives anything back (ps, dmesg).",
+                refused=True,
+            )
+        if self.broken:
+            return ConnectError(
+                f"The connection to PostgreSQL at {self.login.place} was lost: {_first_line(error, self.login)}.",
+                refused=True,
+            )
+        return QueryError(
+            f"PostgreSQL at {self.login.place} refused a statement: {_first_line(error, self.login)}.",
+            state=error.sqlstate or "",
+        )
 
 
 @lru_cache(maxsize=1)

@@ -52,7 +52,8 @@ class Server:
         self.table.append(Entry(self.latest, "0", "Error", "MY-010045", "Server", text))
 
     def set_back(self, amount: int) -> None:
-        self.clock -= amount * 10 * SECOND
+        # Neither this nor a start takes whole seconds: an entry is not given the very time of one that is gone.
+        self.clock -= amount * 10 * SECOND + SECOND // 1000
 
     def expire(self, amount: int) -> None:
         del self.table[:amount]
@@ -67,14 +68,14 @@ class Server:
         lost = [text for _stamp, text in self.file[-amount:]]
         del self.file[-amount:]
         # Behind a clock that was set back at the same time a new entry could be given the very time of a lost one.
-        self.clock = max(self.clock, self.latest) + SECOND
+        self.clock = max(self.clock, self.latest)
         self.restart()
         return lost
 
     def restart(self) -> None:
         """The table is filled from what is in the file."""
         self.table, self.latest = [], 0
-        self.clock += SECOND
+        self.clock += SECOND + 31 * SECOND // 1000
         self.started = self.clock
         for stamp, text in self.file:
             self._add(stamp, text)

@@ -119,7 +119,8 @@ _PARTS = [
     "err", "Error", "ERROR", "Unhandled ", "unhandled promise ", "rejection", "exception", "Uncaught ", "TypeError",
     "Traceback (most recent call last):", "segfault at 0", "Segmentation fault", "core dumped", "Out of memory: ",
     "oom-kill", "kernel BUG at ", "BUG: unable to handle ", "I/O error", "EXT4-fs error (", "fail: ",
-    "thread 'main' panicked at ", "terminate called after throwing ", "[2026-11-25 10:00:00] a.ERROR: ", "java.lang.IllegalStateException", "E1125 10:00:00.000000       1 server.go:7] x",
+    "thread 'main' panicked at ", "terminate called after throwing ", "[2026-11-25 10:00:00] a.ERROR: ",
+    "java.lang.IllegalStateException", "E1125 10:00:00.000000       1 server.go:7] x",
     "level=", '"severity": "', "[", "]", ":", " ", "- ", "\xe9", "x", "7",
 ]  # fmt: skip
 
