@@ -22,7 +22,7 @@ from ansible_collections.fleetcare.maintenance.tests.images.controller import RO
 PYTHON = shutil.which("python3", path=os.defpath) or sys.executable
 _LIBRARY = Path(ansible.__file__).parents[1]
 _PROGRAM = """
-import importlib, json, sys
+import gc, importlib, json, sys
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import (
@@ -34,6 +34,7 @@ arguments = importlib.import_module(package + '.options').ARGUMENTS
 catalogue = importlib.import_module(package.rpartition('.')[0] + '.checks').CATALOGUE
 spec = {**COMMON_ARGUMENTS, **CHECK_ARGUMENTS, **arguments}
 params = ArgumentSpecValidator(spec).validate(given['params']).validated_parameters
+gc.freeze()
 result = perform(work, params=params, check_mode=given['check_mode'], name=given['name'], catalogue=catalogue,
                  repair=False, clock=Clock())
 status = open('/proc/self/status').read()

@@ -10,6 +10,7 @@ bad arguments, a missing library or a fault of ours.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,8 @@ def run(
 
     Without a catalogue the module judges nothing, and takes no levels, no choice of checks and no state.
     """
+    # What has been loaded stays to the end: the collector need not go through it in the work, nor when all is done.
+    gc.freeze()
     shared: dict[str, Mapping[str, Any]] = {}
     if catalogue is not None:
         shared = {**COMMON_ARGUMENTS, **(REPAIR_ARGUMENTS if repair else CHECK_ARGUMENTS)}

@@ -20,7 +20,7 @@ def read_leniently(connection: Any, *, loader: Any) -> None:
 
     class Lenient(loader):  # type: ignore[misc]
         def load(self, data: Any) -> str:
-            return bytes(data).decode("utf-8", "replace")
+            return str(data, "utf-8", "replace")
 
     for kind in _TEXTS:
         connection.adapters.register_loader(kind, Lenient)

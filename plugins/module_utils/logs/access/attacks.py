@@ -136,7 +136,7 @@ class Judge:
             for kind, hint in _HINTS.items()
             if kind not in allowed and (hint.search(texts["all"]) or hint.search(texts["raw"]))
             for rule in _BY_KIND[kind]
-            if rule.level <= self.paranoia and (gone or not rule.missing) and rule.pattern.search(texts[rule.on])
+            if rule.level <= self.paranoia and (gone or not rule.missing) and rule.finds(texts[rule.on])
         ]
         if method in _WRITES and "upload" not in allowed and _SCRIPT_NAME.search(path_text) and not gone:
             hits.append(Hit("script-written", "upload", 5))
@@ -146,9 +146,7 @@ class Judge:
         """Score a user agent or a referrer."""
         text = _unnested(decode(agent, plus=False))
         return _added_up(
-            Hit(rule.name, rule.kind, rule.score)
-            for rule in _AGENT
-            if rule.level <= self.paranoia and rule.pattern.search(text)
+            Hit(rule.name, rule.kind, rule.score) for rule in _AGENT if rule.level <= self.paranoia and rule.finds(text)
         )
 
     def _allowed(self, route: str) -> frozenset[str]:

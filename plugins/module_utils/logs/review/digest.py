@@ -129,10 +129,12 @@ class Scanner:
         #: Whether what is open is one line that no other of those that stand alone can go on from.
         self._alone = False
 
-    def feed(self, lines: Iterable[tuple[int, bytes]]) -> None:
-        """Lines with their numbers, in order."""
+    def feed(self, lines: Iterable[tuple[int, bytes, bool]]) -> None:
+        """Lines with their numbers, in order; what passed no sieve is only there for the line above to go on."""
         memo, plain, quick = self._memo, self.form.plain, self.form.plain and not self.wanted.include
-        for number, line in lines:
+        for number, line, passed in lines:
+            if not passed and not self._lines:
+                continue
             shape = _shape(line) if quick else b""
             known = memo.get(shape)
             alone = known is not None and known.alone and len(line) <= _MEMO_LINE

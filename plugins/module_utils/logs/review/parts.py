@@ -16,8 +16,9 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading
     size_of,
 )
 
-#: Bytes of a part that lies in a file, and of one that is held in memory.
-IN_FILE, IN_MEMORY = 32 << 20, 2 << 20
+#: Bytes of a part that lies in a file, and of one that is held in memory. What passes of a part has to fit into a pipe
+#: while the part before it is told, or its program waits.
+IN_FILE, IN_MEMORY = 16 << 20, 2 << 20
 
 
 @dataclass

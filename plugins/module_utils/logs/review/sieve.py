@@ -36,9 +36,11 @@ _SET_PIPE_SIZE = 1031
 #: Less than this is sifted here, for to start a program takes longer.
 _SMALL = 1 << 20
 #: A line of grep's output: ``12:text`` for a match, ``13-text`` for the line behind it.
-_OUTPUT = re.compile(rb"(\d+)[:-](.*)\n")
+_OUTPUT = re.compile(rb"(\d+)([:-])(.*)\n")
+_MATCH = b":"
 
-Numbered = tuple[int, bytes]
+#: Number, text, and whether the line matches; one that does not is behind one that does.
+Numbered = tuple[int, bytes, bool]
 #: What a sieve gives; once all is given, how many lines there were altogether.
 Sifted = Generator[Numbered, None, int]
 
@@ -46,7 +48,7 @@ Sifted = Generator[Numbered, None, int]
 def sift(
     stretches: Iterable[Stretch], pattern: str, *, extra: Sequence[re.Pattern[bytes]] = (), workers: int = 1
 ) -> Sifted:
-    """Number (from 1) and text, without its newline, of each line that matches, and of the line behind each.
+    """Each line that matches, and the line behind each: its number from 1 on, and its text without its newline.
 
     ``pattern`` is an extended regular expression, without regard to case, in the part of the language that grep(1) and
     Python share: words, escapes, groups, ``|``, ``^``, ``$``, brackets and ``[[:space:]]``. ``extra`` are expressions
@@ -86,13 +88,13 @@ def _by_python(stretches: Iterable[Stretch], pattern: str, extra: Sequence[re.Pa
         number, at = before + 1, 0
         for start in sorted(starts):
             if start > at and behind:
-                yield number, block[at : block.index(b"\n", at)]
+                yield number, block[at : block.index(b"\n", at)], False
             number += block.count(b"\n", at, start)
             end = block.index(b"\n", start)
-            yield number, block[start:end]
+            yield number, block[start:end], True
             number, at, behind = number + 1, end + 1, True
         if behind and at < len(block):
-            yield number, block[at : block.index(b"\n", at)]
+            yield number, block[at : block.index(b"\n", at)], False
             behind = False
         before += block.count(b"\n")
     return before
@@ -131,11 +133,11 @@ def _by_several(program: str, stretches: Iterable[Stretch], pattern: str, *, wor
         lines = grep.lines()
         try:
             while True:
-                number, line = next(lines)
+                number, line, matches = next(lines)
                 # The first line of a part also ends the part before it, as what lies behind its last line.
                 if before + number > told:
                     told = before + number
-                    yield told, line
+                    yield told, line, matches
         except StopIteration as end:
             return before + int(end.value) - bool(part.behind)
         finally:
@@ -253,7 +255,7 @@ def _write(pipe: int, data: bytes) -> None:
 def _numbered(descriptor: int) -> Sifted:
     """Number and text of each line of grep's output but the last, whose number is returned."""
     kept = b""
-    last: list[tuple[bytes, bytes]] = []
+    last: list[tuple[bytes, bytes, bytes]] = []
     while True:
         data = os.read(descriptor, 1 << 16)
         if not data:
@@ -264,6 +266,6 @@ def _numbered(descriptor: int) -> Sifted:
             continue
         found = last + _OUTPUT.findall(kept + data[:end])
         last = [found.pop()]
-        for number, line in found:
-            yield int(number), line
+        for number, sign, line in found:
+            yield int(number), line, sign == _MATCH
         kept = data[end:]

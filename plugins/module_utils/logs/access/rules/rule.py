@@ -12,6 +12,7 @@ repetitions: no unlimited one stands in another.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 SEPARATOR = "\x1f"
@@ -33,9 +34,18 @@ class Rule(NamedTuple):
     kind: str
     level: int
     score: int
-    pattern: re.Pattern[str]
+    pattern: str
     on: str = "all"
     missing: bool = False
+
+    def finds(self, text: str) -> bool:
+        """Whether it is true of a text. Most logs ask few rules, and to make all of them ready takes its time."""
+        return _ready(self.pattern).search(text) is not None
+
+
+@cache
+def _ready(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def rule(
@@ -48,4 +58,4 @@ def rule(
     missing: bool = False,
 ) -> Rule:
     """A rule that any of its alternatives makes true."""
-    return Rule(name, kind, level, score, re.compile("|".join(alternatives)), on, missing)
+    return Rule(name, kind, level, score, "|".join(alternatives), on, missing)

@@ -20,13 +20,13 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 
 
-def everything(lines: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+def everything(lines: Iterable[sieve.Numbered]) -> list[sieve.Numbered]:
     return list(lines)
 
 
-def counted(sifted: sieve.Sifted) -> tuple[list[tuple[int, bytes]], int]:
+def counted(sifted: sieve.Sifted) -> tuple[list[sieve.Numbered], int]:
     """What passed a sieve, and how many lines it saw."""
-    passed: list[tuple[int, bytes]] = []
+    passed: list[sieve.Numbered] = []
     while True:
         try:
             passed.append(next(sifted))
@@ -108,7 +108,7 @@ def test_several_at_once_leave_nothing_behind(tmp_path: Path) -> None:
         patch.setattr(parts, "IN_FILE", 1 << 20)
         spans = spans_of(log.fileno(), 0, [1_000_000] * 7)
         lines = sieve.sift(spans, "error", workers=3)
-        assert next(lines) == (1, b"[error] x")
+        assert next(lines) == (1, b"[error] x", True)
         lines.close()
         assert counted(sieve.sift(spans, "error", workers=3))[1] == 700_000
     assert len(os.listdir("/proc/self/fd")) == before
@@ -131,7 +131,7 @@ def test_whatever_gives_itself_the_level_of_an_error_passes_the_sieve(parts: lis
     if own_level(line) in ("error", "fatal"):
         # klog's own format is plain text.
         for name in ("text",) if line.startswith(b"E1125") else ("text", "json", "journal", "mysql"):
-            assert everything(sieve.sift(iter([line + b"\n"]), FORMATS[name].sieve)) == [(1, line)]
+            assert everything(sieve.sift(iter([line + b"\n"]), FORMATS[name].sieve)) == [(1, line, True)]
 
 
 def test_a_log_that_is_truncated_while_it_is_sifted_ends_there(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_log_that_is_truncated_while_it_is_sifted_ends_there(tmp_path: Path) -
 
         passed, lines = counted(sieve.sift(spans(), FORMATS["text"].sieve))
     assert lines == 250_001
-    assert [text for _number, text in passed] == [b"[error] x"] * 250_000 + [b"[error]"]
+    assert [text for _number, text, _matches in passed] == [b"[error] x"] * 250_000 + [b"[error]"]
 
 
 def test_a_grep_that_is_killed_is_told(tmp_path: Path) -> None:
@@ -168,5 +168,5 @@ def test_what_goes_wrong_while_reading_comes_out_where_the_lines_do() -> None:
 
 def test_a_reader_that_stops_leaves_nothing_behind() -> None:
     lines = sieve.sift((b"[error] x\n" * 7000 for _block in range(1000)), FORMATS["text"].sieve)
-    assert next(iter(lines)) == (1, b"[error] x")
+    assert next(iter(lines)) == (1, b"[error] x", True)
     lines.close()  # type: ignore[attr-defined]
