@@ -57,7 +57,8 @@ def perform_alone(
     done = subprocess.run(
         [PYTHON, "-c", _PROGRAM],
         input=json.dumps(asked),
-        env={**os.environ, "PYTHONPATH": f"{ROOT / '.cache/collections'}:{_LIBRARY}"},
+        # Libraries are compiled once and not in each round, whatever the environment says.
+        env={**os.environ, "PYTHONPATH": f"{ROOT / '.cache/collections'}:{_LIBRARY}", "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return json.loads(done.stdout)

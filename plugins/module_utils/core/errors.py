@@ -35,6 +35,28 @@ class MaintenanceError(Exception):
         return f"{self.message} {self.remedy}".strip()
 
 
+class ConnectError(MaintenanceError):
+    """A server of a database cannot be reached, or does not let us in.
+
+    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login,
+    ``crowded`` where it has no room for one more connection.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        refused: bool = False,
+        unwelcome: bool = False,
+        crowded: bool = False,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.refused = refused
+        self.unwelcome = unwelcome
+        self.crowded = crowded
+
+
 class OptionError(MaintenanceError):
     """An option holds a value that cannot be used: names the option, the value and what would be right."""
 

@@ -12,16 +12,12 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.argumen
     require_between,
     require_expressions,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import answer, parts_for
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    Login,
-    read_login,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Login, read_login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.collect import collect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.topics import QUESTIONS, remember
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, View

@@ -18,7 +18,11 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import require
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import (
+    ConnectError,
+    MaintenanceError,
+    OptionError,
+)
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.encoding import read_leniently
@@ -63,28 +67,6 @@ _LIMITS: Mapping[str, tuple[float, float, str]] = {
     "connect_timeout": (1, 3600, "seconds from 1 to 3600"),
     "statement_timeout": (0.1, 86400, "seconds from 0.1 to 86400"),
 }
-
-
-class ConnectError(MaintenanceError):
-    """The server cannot be reached, or does not let us in.
-
-    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login,
-    ``crowded`` where it has no room for one more connection.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        remedy: str = "",
-        refused: bool = False,
-        unwelcome: bool = False,
-        crowded: bool = False,
-    ) -> None:
-        super().__init__(message, remedy=remedy)
-        self.refused = refused
-        self.unwelcome = unwelcome
-        self.crowded = crowded
 
 
 class QueryError(MaintenanceError):

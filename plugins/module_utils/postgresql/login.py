@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, OptionError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
     Effect,
@@ -23,7 +23,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     QueryError,
     Session,
     connect,

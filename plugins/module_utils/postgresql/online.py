@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration, quantity
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     Login,
     QueryError,
     Session,

@@ -9,12 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    Login,
-    QueryError,
-    Session,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Login, QueryError, Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import open_session as open_short
 
 # A repair rests between its statements while others work, and one statement of it may take hours.

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.arguments import require_between
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Deadline
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, execute, kept
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
@@ -23,11 +23,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.bloat import collect_index_bloat
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.bloat_estimate import Relation
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    Session,
-    read_login,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, read_login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.index_facts import Index, indexes_of
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.online import take_alone

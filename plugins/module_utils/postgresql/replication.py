@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.catalogue import Check
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Metric
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import Levels
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.questions import Answer
@@ -21,7 +22,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text im
     quantity,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     QueryError,
     Session,
     connect,

@@ -15,9 +15,9 @@ from statistics import median
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import iso
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     QueryError,
     Session,
     connect,

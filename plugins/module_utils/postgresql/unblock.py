@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding, Metric, Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger, spent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, execute, kept
@@ -18,11 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.state i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import client
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.checks import CATALOGUE
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    Session,
-    read_login,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, read_login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import Server, look
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_act import Doer

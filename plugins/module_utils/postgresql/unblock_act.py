@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.ledger import Ledger
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
     Effect,
@@ -19,7 +19,7 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan im
     Unachieved,
 )
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, counted, duration
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import ConnectError, Session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_ground import Blocker, Process
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.unblock_plan import (
     CANCEL_OR_TERMINATE,

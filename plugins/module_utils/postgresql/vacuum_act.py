@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import (
     Effect,
     NotNeeded,
@@ -21,7 +21,6 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan im
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import repack_act
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     Login,
     QueryError,
     Session,

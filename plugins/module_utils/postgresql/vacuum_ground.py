@@ -9,12 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    QueryError,
-    Session,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import QueryError, Session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.disk import Disk, look_at_disk
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.horizon import Holder, holders
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.patience import Sessions

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Status
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.plan import Execution, execute
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import Context, Result
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import vacuum_ground
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
     Login,
     QueryError,
     Session,

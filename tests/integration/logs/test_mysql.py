@@ -15,11 +15,8 @@ import pymysql
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import (
-    ConnectError,
-    QueryError,
-    connect,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import QueryError, connect
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import ARGUMENTS as LOGIN
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import Login, read_login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform

@@ -11,17 +11,14 @@ from typing import Any
 import pytest
 from psycopg import sql
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import (
     reindex,
     silence,
     vacuum_options,
     vacuum_run,
 )
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import (
-    ConnectError,
-    Session,
-    open_session,
-)
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import Session, open_session
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.conftest import Database
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_index import keep
 from ansible_collections.fleetcare.maintenance.tests.integration.postgresql.test_vacuum import login_to

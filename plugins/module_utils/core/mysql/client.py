@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Any, Optional
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import DependencyError, require
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import Login
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean, duration
 
@@ -34,28 +34,6 @@ _LOST = frozenset({0, 2006, 2013, 2055})
 _NO_TLS = 2026
 
 Row = tuple[Optional[str], ...]
-
-
-class ConnectError(MaintenanceError):
-    """The server cannot be reached, or does not let us in.
-
-    ``refused`` where nobody answers at all, ``unwelcome`` where a server answers and does not take this login,
-    ``crowded`` where it has no room for one more connection.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        remedy: str = "",
-        refused: bool = False,
-        unwelcome: bool = False,
-        crowded: bool = False,
-    ) -> None:
-        super().__init__(message, remedy=remedy)
-        self.refused = refused
-        self.unwelcome = unwelcome
-        self.crowded = crowded
 
 
 class QueryError(MaintenanceError):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.text import clean
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.attacks import Verdict
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import MAX_DIGITS
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.expression import Columns
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.heads import Head, script
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.memo import LONG_HEAD
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.access.rows import NOTHING, Rows
@@ -43,7 +43,7 @@ class Missing(NamedTuple):
 class CloserLook:
     """Notes in a tally what single rows are worth telling.
 
-    ``numbers`` takes those of the rows of all heads that were added, in the order of their lines.
+    ``numbers`` takes those of the rows of all heads that were added, in the order of their lines, until the next look.
     """
 
     def __init__(self, tally: Tally, judge: Scorer, parse_line: ParseLine, *, forwarded: bool) -> None:
@@ -77,11 +77,14 @@ class CloserLook:
         for known in (self._heads, self._missing, self._provisional):
             known.clear()
 
-    def look(self, rows: Rows) -> None:
-        """Note the rows that came since the last look; they are counted in their cells as well."""
+    def look(self, columns: Columns, rows: Rows, begin: int) -> None:
+        """Note what came with the last slice, whose rows begin at ``begin``; it is counted in the cells as well."""
+        if not self.numbers:
+            return
+        heads, users = columns.heads, columns.users
         missing: list[bytes] = []
         for number in self.numbers:
-            head = rows.heads[number]
+            head = heads[number - begin]
             absent = self._missing.get(head)
             if absent is not None:
                 absent.take(number)
@@ -89,16 +92,16 @@ class CloserLook:
                 continue
             known = self._heads[head]
             known.cell.rows.append(number)
-            self._note(known, rows, number)
+            self._note(known, rows, number, users[number - begin] if users else NOTHING)
         if missing:
             self.tally.missing.update(missing)
-        for head in {rows.heads[number] for number in self.numbers}:
+        for head in {heads[number - begin] for number in self.numbers}:
             if len(head) > LONG_HEAD:
                 self._heads.pop(head, None)
                 self._missing.pop(head, None)
         self.numbers.clear()
 
-    def _note(self, known: Head, rows: Rows, number: int) -> None:
+    def _note(self, known: Head, rows: Rows, number: int, user: bytes) -> None:
         """A row whose head is an attack, a login or an upload; it is counted in its cell as well."""
         address = rows.addresses[number]
         if known.verdict.attack:
@@ -106,9 +109,9 @@ class CloserLook:
         if known.part:
             self._note_part(known, address)
         if known.part == "failure":
-            self._name_user(rows.users[number], _text(address))
+            self._name_user(user, _text(address))
 
-    def _note_answer(self, known: Head, size: bytes, address: bytes) -> None:
+    def _note_answer(self, known: Head, size: int, address: bytes) -> None:
         self._note_attack(known.verdict, address, place=known.place)
         if known.cell.status[0] == "2":
             if len(self.tally.answered) < MAX_ANSWERED:
@@ -118,7 +121,7 @@ class CloserLook:
                         place=known.place,
                         kind=known.verdict.kinds[0],
                         address=_text(address),
-                        size=int(size) if size.isdigit() and len(size) <= MAX_DIGITS else 0,
+                        size=size,
                     )
                 )
             else:

@@ -27,16 +27,12 @@ MAX_ANSWERED = 2_000
 
 @dataclass
 class Share:
-    """The lines of one route and status: requests, bytes sent, times in seconds, and some sizes of answers.
-
-    ``texts`` are times as they stand in the log, while the pass goes on.
-    """
+    """The lines of one route and status: requests, bytes sent, times in seconds, and some sizes of answers."""
 
     requests: int = 0
     sent: int = 0
     times: Sketch = field(default_factory=Sketch)
     sizes: Sketch = field(default_factory=Sketch)
-    texts: Counter[bytes] = field(default_factory=Counter)
     #: How many sizes were kept.
     kept: int = 0
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 #: What is handed to another process at once.
-_PARCEL = SLICE
+_PARCEL = 512 * 1024
 
 Blocks = Iterable[bytes]
 

@@ -42,10 +42,11 @@ def digest_of(
     scanner = Scanner(form, wanted)
     extra = [_in_raw(one, form) for one in wanted.include]
 
-    def passed() -> Iterator[Numbered]:
+    def passed() -> Iterator[list[Numbered]]:
         scanner.digest.lines = yield from sift(chain([first], stretches), pattern, extra=extra, workers=workers)
 
-    scanner.feed(passed())
+    for lines in passed():
+        scanner.feed(lines)
     return scanner.finish()
 
 

@@ -41,8 +41,8 @@ _MATCH = b":"
 
 #: Number, text, and whether the line matches; one that does not is behind one that does.
 Numbered = tuple[int, bytes, bool]
-#: What a sieve gives; once all is given, how many lines there were altogether.
-Sifted = Generator[Numbered, None, int]
+#: What a sieve gives, some lines at a time; once all is given, how many lines there were altogether.
+Sifted = Generator[list[Numbered], None, int]
 
 
 def sift(
@@ -86,16 +86,18 @@ def _by_python(stretches: Iterable[Stretch], pattern: str, extra: Sequence[re.Pa
         for one in extra:
             starts |= _matching_lines(one, block, block)
         number, at = before + 1, 0
+        passed: list[Numbered] = []
         for start in sorted(starts):
             if start > at and behind:
-                yield number, block[at : block.index(b"\n", at)], False
+                passed.append((number, block[at : block.index(b"\n", at)], False))
             number += block.count(b"\n", at, start)
             end = block.index(b"\n", start)
-            yield number, block[start:end], True
+            passed.append((number, block[start:end], True))
             number, at, behind = number + 1, end + 1, True
         if behind and at < len(block):
-            yield number, block[at : block.index(b"\n", at)], False
+            passed.append((number, block[at : block.index(b"\n", at)], False))
             behind = False
+        yield passed
         before += block.count(b"\n")
     return before
 
@@ -130,16 +132,18 @@ def _by_several(program: str, stretches: Iterable[Stretch], pattern: str, *, wor
 
     def told_by(part: Part, grep: _Grep) -> Sifted:
         nonlocal told
-        lines = grep.lines()
+        lines = grep.lines(before)
         try:
             while True:
-                number, line, matches = next(lines)
+                passed = next(lines)
                 # The first line of a part also ends the part before it, as what lies behind its last line.
-                if before + number > told:
-                    told = before + number
-                    yield told, line, matches
+                if passed and passed[0][0] <= told:
+                    del passed[0]
+                if passed:
+                    told = passed[-1][0]
+                    yield passed
         except StopIteration as end:
-            return before + int(end.value) - bool(part.behind)
+            return int(end.value) - bool(part.behind)
         finally:
             grep.close()
             part.close()
@@ -179,8 +183,9 @@ class _Grep:
         self.feeder = _Feeder(self.process.stdin, stretches, last.encode() + b"\n")
         self.feeder.start()
 
-    def lines(self) -> Sifted:
-        number = yield from _numbered(self.output.fileno())
+    def lines(self, before: int = 0) -> Sifted:
+        """What passes, numbered behind so many lines; how many there are with these at the end."""
+        number = yield from _numbered(self.output.fileno(), before)
         self.feeder.join()
         if self.feeder.error:
             raise self.feeder.error
@@ -252,20 +257,19 @@ def _write(pipe: int, data: bytes) -> None:
         rest = rest[os.write(pipe, rest) :]
 
 
-def _numbered(descriptor: int) -> Sifted:
-    """Number and text of each line of grep's output but the last, whose number is returned."""
+def _numbered(descriptor: int, before: int) -> Sifted:
+    """The lines of grep's output but the last, whose number is returned."""
     kept = b""
     last: list[tuple[bytes, bytes, bytes]] = []
     while True:
         data = os.read(descriptor, 1 << 16)
         if not data:
-            return int(last[0][0]) if last else 0
+            return before + (int(last[0][0]) if last else 0)
         end = data.rfind(b"\n") + 1
         if not end:
             kept += data
             continue
         found = last + _OUTPUT.findall(kept + data[:end])
         last = [found.pop()]
-        for number, sign, line in found:
-            yield int(number), line, sign == _MATCH
+        yield [(before + int(number), line, sign == _MATCH) for number, sign, line in found]
         kept = data[end:]

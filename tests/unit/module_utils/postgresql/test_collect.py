@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import collect as subject
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.server import DatabaseName
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.view import Settings, Snapshot
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.postgresql.conftest import SERVER

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql import index_watch
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.client import ConnectError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.postgresql.vacuum_budget import Allowance
 
 

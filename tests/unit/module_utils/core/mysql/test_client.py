@@ -19,9 +19,9 @@ import pymysql
 import pytest
 
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.deps import DependencyError
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import ConnectError, MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql import client
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import ConnectError, open_session
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.client import open_session
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.mysql.login import Login
 
 SECRET = "hunter2"

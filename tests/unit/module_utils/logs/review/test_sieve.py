@@ -20,8 +20,8 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.severity import own_level
 
 
-def everything(lines: Iterable[sieve.Numbered]) -> list[sieve.Numbered]:
-    return list(lines)
+def everything(sifted: sieve.Sifted) -> list[sieve.Numbered]:
+    return counted(sifted)[0]
 
 
 def counted(sifted: sieve.Sifted) -> tuple[list[sieve.Numbered], int]:
@@ -29,7 +29,7 @@ def counted(sifted: sieve.Sifted) -> tuple[list[sieve.Numbered], int]:
     passed: list[sieve.Numbered] = []
     while True:
         try:
-            passed.append(next(sifted))
+            passed += next(sifted)
         except StopIteration as end:
             return passed, end.value
 
@@ -108,7 +108,7 @@ def test_several_at_once_leave_nothing_behind(tmp_path: Path) -> None:
         patch.setattr(parts, "IN_FILE", 1 << 20)
         spans = spans_of(log.fileno(), 0, [1_000_000] * 7)
         lines = sieve.sift(spans, "error", workers=3)
-        assert next(lines) == (1, b"[error] x", True)
+        assert next(lines)[0] == (1, b"[error] x", True)
         lines.close()
         assert counted(sieve.sift(spans, "error", workers=3))[1] == 700_000
     assert len(os.listdir("/proc/self/fd")) == before
@@ -168,5 +168,5 @@ def test_what_goes_wrong_while_reading_comes_out_where_the_lines_do() -> None:
 
 def test_a_reader_that_stops_leaves_nothing_behind() -> None:
     lines = sieve.sift((b"[error] x\n" * 7000 for _block in range(1000)), FORMATS["text"].sieve)
-    assert next(iter(lines)) == (1, b"[error] x", True)
-    lines.close()  # type: ignore[attr-defined]
+    assert next(lines)[0] == (1, b"[error] x", True)
+    lines.close()
