@@ -110,10 +110,15 @@ def measure(rounds: int = ROUNDS) -> list[dict[str, Any]]:
         ]
         generate(log, lines=GIGABYTE_LINES)
         seconds, large = timed(lambda: review(log))
+        with_two = timed(lambda: review(log, workers=2))[0]
+        theirs_took, theirs = timed(lambda: goaccess(log))
+        require_same(large, theirs)
         case = f"access log of {GIGABYTE_LINES:,} lines, {log.stat().st_size / 1e9:.2f} GB"
         smaller = f"peak memory beside the log of {LINES:,} lines"
         rows += [
-            row(f"{case}, a process of its own", seconds, timed(lambda: guide(log))[0], name),
+            row(f"{case}, 1 round", seconds, timed(lambda: guide(log))[0], name),
+            row(f"{case}, 1 round", seconds, theirs_took, "GoAccess, same counts"),
+            row(f"{case}, two workers, 1 round", with_two, theirs_took, "GoAccess, same counts"),
             row(f"{case}, {smaller}", large["peak_mib"], ours["peak_mib"], "ourselves on the smaller log", "MiB"),
         ]
     return rows
