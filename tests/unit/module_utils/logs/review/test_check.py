@@ -8,74 +8,23 @@ from __future__ import annotations
 import json
 import resource
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.clock import Clock
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError, OptionError
+from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.errors import MaintenanceError
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.finding import Finding
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.levels import LevelBook
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.reading import Absent
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.core.runner import COMMON_ARGUMENTS, perform
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.checks import CATALOGUE
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading import journald
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.reading.follow import UNMEASURED
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import check as review_check
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review import judge, options
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.check import check
-from ansible_collections.fleetcare.maintenance.plugins.module_utils.logs.review.options import ARGUMENTS, size_of
-
-Review = Callable[..., dict[str, Any]]
-
-
-class Hours(Clock):
-    """A clock that goes on by a day with every review."""
-
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 3, 2, tzinfo=timezone.utc)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def sleep(self, seconds: float) -> None:
-        self.moment += timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    path = tmp_path / "logs" / "app.log"
-    path.parent.mkdir()
-    path.write_text("")
-    return path
-
-
-@pytest.fixture
-def review(tmp_path: Path, log: Path) -> Review:
-    """Review the log of the test with some options, a day later than the last time."""
-    clock = Hours()
-
-    def run(*, check_mode: bool = False, state: Path | None = None, hours: int = 24, **given: Any) -> dict[str, Any]:
-        clock.moment += timedelta(hours=hours)
-        spec = {**COMMON_ARGUMENTS, "checks": {"default": []}, **ARGUMENTS}
-        params = {name: option.get("default") for name, option in spec.items()}
-        params.update({"files": [str(log)], "state_dir": str(state or tmp_path / "state"), **given})
-        return perform(
-            check,
-            params=params,
-            check_mode=check_mode,
-            name="log_review",
-            catalogue=CATALOGUE,
-            repair=False,
-            clock=clock,
-        )
-
-    return run
+from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.logs.review.conftest import Review
 
 
 def answers(result: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -485,39 +434,6 @@ def test_a_marker_must_come_out_of_the_log(review: Review, log: Path) -> None:
     assert heard["status"] == "ok"
     alive["command"] = ["nowhere-to-be-found", "{marker}"]
     assert one(review(alive=alive, checks=["alive"]), "logs.alive")["status"] == "unknown"
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"files": ["relative.log"]}, "files[0]"),
-        ({"files": [{"path": "/a", "form": "x"}]}, "files[0].form"),
-        ({"files": [{"path": "/a", "format": "xml"}]}, "files[0].format"),
-        ({"files": [7]}, "files[0]"),
-        ({"include": ["("]}, "include[0]"),
-        ({"first": "often"}, "first"),
-        ({"max_bytes": "7"}, "max_bytes"),
-        ({"name": "a/b"}, "name"),
-        ({"top": 0}, "top"),
-        ({"journal": False, "journal_units": ["ssh"]}, "journal"),
-        ({"alive": {"command": ["true"], "log": None, "seconds": 1.0}}, "alive.command"),
-        ({"alive": {"command": None, "log": "x", "seconds": 1.0}}, "alive.log"),
-        ({"alive": {"command": None, "log": None, "seconds": 0.0}}, "alive.seconds"),
-        ({"release": " "}, "release"),
-        ({"checks": ["host.memory"]}, "checks"),
-    ],
-)
-def test_bad_options_are_refused_by_name_before_anything_is_read(
-    review: Review, tmp_path: Path, options: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(OptionError) as error:
-        review(**options)
-    assert f"Option '{words}'" in str(error.value)
-    assert not (tmp_path / "state").exists()
-
-
-def test_sizes_are_read() -> None:
-    assert [size_of(text, option="x") for text in ("7", "1K", "2 MiB", "3g", "9B")] == [7, 1024, 2 << 20, 3 << 30, 9]
 
 
 @contextmanager
