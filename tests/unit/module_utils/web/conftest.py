@@ -16,9 +16,15 @@ from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.checks i
 from ansible_collections.fleetcare.maintenance.plugins.module_utils.web.endpoint import ARGUMENTS
 from ansible_collections.fleetcare.maintenance.tests.unit.module_utils.web.servers import Authority
 
+Ask = Callable[..., dict[str, Any]]
+
+
+def by_check(result: dict[str, Any], item: str = "") -> dict[str, dict[str, Any]]:
+    return {one["check"]: one for one in result["findings"] if not item or one["item"] == item}
+
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def ask(tmp_path: Path) -> Ask:
     """Run the module's work as Ansible would, with two samples and a short time limit unless told otherwise."""
 
     def run(*endpoints: Any, **options: Any) -> dict[str, Any]:
